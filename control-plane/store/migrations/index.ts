@@ -1,0 +1,10 @@
+// Every migration by name, in order. Migrations only add (expand); a column is removed (contract) no sooner than one
+// release after the last build that reads it, so that builds N and N-1 run on one database.
+import type { Migration } from 'kysely/migration';
+import * as configuration from './001-configuration.ts';
+import * as ledger from './002-ledger.ts';
+
+export const migrations: Record<string, Migration> = {
+  '001-configuration': configuration,
+  '002-ledger': ledger,
+};

@@ -1,0 +1,106 @@
+// What a wire format must be able to do. A dialect knows bodies, frames and errors of one API; it knows no host, no
+// credential and no other dialect. Same job, same file name in every dialect's folder:
+//   wire.ts      the shapes on the wire          request.ts   client body <-> TurnRequest, and splicing
+//   response.ts  upstream answer -> events       render.ts    events -> client answer
+//   errors.ts    error bodies, both directions   tap.ts       metering bytes that pass through untouched
+import type { SignalboxError } from '#shared/errors.ts';
+import type { Frame, Framing } from '../framing/frame.ts';
+import type { TurnEvent } from '../turn/events.ts';
+import type { TurnRequest } from '../turn/request.ts';
+import type { Usage } from '../turn/usage.ts';
+
+export type DialectName = 'openai-chat';
+
+export interface Dialect {
+  readonly name: DialectName;
+  readonly framing: Framing;
+
+  /** Reads of a client's body what admission and routing need, without reading all of it. Throws `invalid_json` or `invalid_request`. */
+  peek(body: Buffer): RequestHead;
+  /** The original bytes for an upstream of this same dialect: only the model, and what metering needs, is changed. */
+  splice(head: RequestHead, target: SpliceTarget): readonly Buffer[];
+  /** The body as a canonical request, to be encoded for an upstream of another dialect. */
+  decode(body: Buffer): TurnRequest;
+  encode(request: TurnRequest): Record<string, unknown>;
+
+  /** Upstream frames to events. */
+  reader(): Reader;
+  /** A whole upstream body to the events it would have streamed. */
+  unfold(body: Buffer): TurnEvent[];
+  /** Events to client frames. */
+  writer(options: WriterOptions): Writer;
+  /** A finished turn's events to a whole client body. */
+  render(events: readonly TurnEvent[]): Record<string, unknown>;
+
+  /** Watches a stream that passes through as bytes. */
+  tap(head: RequestHead): StreamTap;
+  /** Meters a whole body that passes through as bytes. */
+  inspect(body: Buffer): BodyReport;
+
+  /** Makes sense of an upstream's error answer. */
+  readError(status: number, headers: UpstreamHeaders, body: Buffer): SignalboxError;
+  /** An error as this dialect's clients expect it in a body … */
+  renderError(error: SignalboxError): Record<string, unknown>;
+  /** … and in a stream that has already begun. Nothing may follow it. */
+  renderStreamError(error: SignalboxError): Frame[];
+}
+
+export type UpstreamHeaders = Readonly<Record<string, string | undefined>>;
+
+export interface RequestHead {
+  readonly body: Buffer;
+  readonly model: string;
+  readonly stream: boolean;
+  /** Whether the client wants to see usage in its stream; metering sees it either way. */
+  readonly wantsUsage: boolean;
+  /** Where values that may be spliced stand in the body. Private to the dialect that made it. */
+  readonly spans: Readonly<Record<string, Span | undefined>>;
+}
+
+export interface Span {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface SpliceTarget {
+  readonly model: string;
+}
+
+export interface WriterOptions {
+  readonly wantsUsage: boolean;
+}
+
+/** A synchronous machine: waiting -> open -> closed. `end()` before closed yields `turn-error upstream_truncated`; nothing follows closed. */
+export interface Reader {
+  push(frame: Frame): TurnEvent[];
+  end(): TurnEvent[];
+}
+
+export interface Writer {
+  push(event: TurnEvent): Frame[];
+}
+
+export interface StreamTap {
+  /** Takes upstream bytes and returns the bytes for the client: the same, less what the client did not ask for. */
+  push(bytes: Buffer): Buffer;
+  /** The upstream's stream has ended; says what is left to send and what the stream was. */
+  end(): { readonly bytes: Buffer; readonly report: StreamReport };
+  /** What is known so far, for a stream that is given up. */
+  report(): StreamReport;
+}
+
+export interface BodyReport {
+  /** The provider's id of the answer; empty when it gave none. */
+  readonly id: string;
+  /** Undefined when the provider reported none. */
+  readonly usage: Usage | undefined;
+  /** The usage object exactly as sent; empty when none. */
+  readonly rawUsage: string;
+  /** Set when a body that arrived with a success status carries an error all the same, or cannot be an answer at all. */
+  readonly error: SignalboxError | undefined;
+}
+
+export interface StreamReport extends BodyReport {
+  /** Whether the stream said that it was finished (and did not merely stop). */
+  readonly complete: boolean;
+}

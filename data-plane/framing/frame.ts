@@ -1,0 +1,22 @@
+// A frame is one message of a stream, freed from how the wire delimits it (server-sent events, AWS event stream, …).
+// Dialects read and write frames and never see the bytes around them.
+
+export interface Frame {
+  /** The event name, where the wire has one. */
+  readonly event?: string;
+  readonly data: string;
+}
+
+/** Bytes in, frames out, however the bytes are cut. */
+export interface FrameReader {
+  push(bytes: Uint8Array): Frame[];
+  /** What was left when the stream ended. A final event without its blank line still counts. */
+  end(): Frame[];
+}
+
+export interface Framing {
+  readonly name: 'sse';
+  readonly contentType: string;
+  reader(): FrameReader;
+  write(frames: readonly Frame[]): Buffer;
+}

@@ -1,0 +1,84 @@
+// Everything a data plane needs to answer, at one revision: frozen, replaced as a whole, held by each request for its
+// whole life. Secrets are here in the clear, and only here. Compiled from resources in compile.ts.
+import type { Secret } from '#shared/secret.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { Origin } from '../upstream/client.ts';
+
+export interface Snapshot {
+  readonly revision: bigint;
+  readonly providers: ReadonlyMap<string, ProviderEntry>;
+  /** By public model name. */
+  readonly models: ReadonlyMap<string, readonly Deployment[]>;
+  readonly aliases: ReadonlyMap<string, string>;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly keys: KeyIndex;
+}
+
+export interface ProviderEntry {
+  readonly name: string;
+  readonly kind: Provider;
+  /** Undefined for a provider that answers locally. */
+  readonly origin: Origin | undefined;
+  /** Path of the base URL joined with the operation's path. */
+  readonly path: string;
+  readonly keys: readonly ProviderKey[];
+  /** Tells whether a bare model name belongs to this provider although no deployment names it. */
+  readonly matchesModel: (model: string) => boolean;
+}
+
+export interface ProviderKey {
+  readonly id: string;
+  readonly secret: Secret;
+  /** Ready-made request headers for this key. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly weight: number;
+  /** Per minute; 0 means unlimited. */
+  readonly rpm: number;
+  readonly tpm: number;
+}
+
+export interface Deployment {
+  readonly id: string;
+  readonly model: string;
+  readonly provider: ProviderEntry;
+  readonly upstreamModel: string;
+  readonly weight: number;
+  /** Lower is tried first. */
+  readonly priority: number;
+  readonly timeoutMs: number;
+  readonly region: string;
+  readonly tags: readonly string[];
+}
+
+export interface Route {
+  readonly slug: string;
+  readonly strategy: 'priority';
+  readonly members: readonly RouteMember[];
+  readonly fallbacks: readonly string[];
+}
+
+export interface RouteMember {
+  readonly model: string;
+  readonly weight: number;
+  readonly priority: number;
+}
+
+export interface Principal {
+  readonly keyId: string;
+  readonly name: string;
+  /** Whether this key may use a public name. Exact names and patterns with a trailing `*`; none means all. */
+  readonly mayUse: (name: string) => boolean;
+  /** Infinity means never. */
+  readonly expiresAtMs: number;
+}
+
+/** Finds who presented a key. Its cost does not depend on how many keys there are. */
+export interface KeyIndex {
+  readonly size: number;
+  find(presented: string): Principal | undefined;
+}
+
+/** The snapshot in force; undefined until the first one arrives. */
+export interface SnapshotSource {
+  current(): Snapshot | undefined;
+}

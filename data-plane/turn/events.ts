@@ -1,0 +1,47 @@
+// A turn is one answer of a model, as events: the language in which dialects meet. Readers turn upstream frames into
+// events, writers turn events into client frames, and neither knows the other.
+//
+//   turn := turn-start block* usage* (turn-end | turn-error)
+//   block := block-start block-delta* block-end        blocks interleave by index
+//
+// A whole body unfolds into the events it would have streamed; a whole message is a fold of events.
+import type { SignalboxError } from '#shared/errors.ts';
+import type { Usage } from './usage.ts';
+
+export type TurnEvent =
+  | {
+      readonly type: 'turn-start';
+      readonly id: string;
+      readonly model: string;
+      readonly createdAtMs?: number;
+      readonly extras?: Extras;
+    }
+  | { readonly type: 'block-start'; readonly index: number; readonly block: BlockHead }
+  | { readonly type: 'block-delta'; readonly index: number; readonly text: string; readonly extras?: Extras }
+  | { readonly type: 'block-end'; readonly index: number; readonly signature?: string }
+  | { readonly type: 'usage'; readonly usage: Usage; readonly raw: string }
+  | { readonly type: 'turn-end'; readonly reasons: readonly EndReason[]; readonly extras?: Extras }
+  | { readonly type: 'turn-error'; readonly error: SignalboxError };
+
+/** What a block is. `choice` is the alternative it belongs to where a caller asked for several (`n`). */
+export type BlockHead =
+  | { readonly kind: 'text'; readonly choice: number }
+  | { readonly kind: 'reasoning'; readonly choice: number }
+  | { readonly kind: 'refusal'; readonly choice: number }
+  | { readonly kind: 'audio'; readonly choice: number; readonly id: string }
+  | { readonly kind: 'tool-call'; readonly choice: number; readonly id: string; readonly name: string };
+
+/** Why one choice ended. */
+export interface EndReason {
+  readonly choice: number;
+  readonly reason: 'stop' | 'length' | 'tool-calls' | 'content-filter';
+}
+
+/**
+ * Fields that only one dialect knows (log probabilities, service tier, fingerprint). They ride along so that a dialect
+ * can restore its own; every other dialect ignores them.
+ */
+export interface Extras {
+  readonly dialect: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}

@@ -1,0 +1,78 @@
+// The vendors Signalbox knows, as data: adding an OpenAI-compatible host is one row. Both planes read it: the control
+// plane to validate configuration and find keys in the environment, the data plane to call.
+
+export interface ProviderType {
+  /** The wire format it speaks; `local` answers inside the data plane. */
+  readonly dialect: 'openai-chat' | 'local';
+  /** Where it lives unless configuration says otherwise; rows without one need a `base_url`. */
+  readonly baseUrl?: string;
+  /** The environment variable in which people keep this vendor's key. */
+  readonly environmentKey?: string;
+  /** Whether calls without a key are pointless. Local servers need none. */
+  readonly needsKey: boolean;
+  /** Model names that no other vendor here uses; they work as soon as a key is found in the environment. */
+  readonly modelPatterns: readonly string[];
+}
+
+const compatible = { dialect: 'openai-chat', needsKey: true, modelPatterns: [] } as const;
+const local = { dialect: 'openai-chat', needsKey: false, modelPatterns: [] } as const;
+
+export const providerTypes = {
+  openai: {
+    ...compatible,
+    baseUrl: 'https://api.openai.com/v1',
+    environmentKey: 'OPENAI_API_KEY',
+    modelPatterns: ['gpt-*', 'chatgpt-*', 'o1*', 'o3*', 'o4*'],
+  },
+  mistral: {
+    ...compatible,
+    baseUrl: 'https://api.mistral.ai/v1',
+    environmentKey: 'MISTRAL_API_KEY',
+    modelPatterns: ['mistral-*', 'ministral-*', 'codestral-*', 'magistral-*', 'devstral-*', 'pixtral-*'],
+  },
+  groq: { ...compatible, baseUrl: 'https://api.groq.com/openai/v1', environmentKey: 'GROQ_API_KEY' },
+  deepseek: {
+    ...compatible,
+    baseUrl: 'https://api.deepseek.com/v1',
+    environmentKey: 'DEEPSEEK_API_KEY',
+    modelPatterns: ['deepseek-*'],
+  },
+  xai: {
+    ...compatible,
+    baseUrl: 'https://api.x.ai/v1',
+    environmentKey: 'XAI_API_KEY',
+    modelPatterns: ['grok-*'],
+  },
+  openrouter: {
+    ...compatible,
+    baseUrl: 'https://openrouter.ai/api/v1',
+    environmentKey: 'OPENROUTER_API_KEY',
+  },
+  together: { ...compatible, baseUrl: 'https://api.together.xyz/v1', environmentKey: 'TOGETHER_API_KEY' },
+  fireworks: {
+    ...compatible,
+    baseUrl: 'https://api.fireworks.ai/inference/v1',
+    environmentKey: 'FIREWORKS_API_KEY',
+  },
+  perplexity: {
+    ...compatible,
+    baseUrl: 'https://api.perplexity.ai',
+    environmentKey: 'PERPLEXITY_API_KEY',
+    modelPatterns: ['sonar*'],
+  },
+  cerebras: { ...compatible, baseUrl: 'https://api.cerebras.ai/v1', environmentKey: 'CEREBRAS_API_KEY' },
+  ollama: { ...local, baseUrl: 'http://127.0.0.1:11434/v1' },
+  vllm: { ...local },
+  'llama.cpp': { ...local, baseUrl: 'http://127.0.0.1:8080/v1' },
+  'lm-studio': { ...local, baseUrl: 'http://127.0.0.1:1234/v1' },
+  /** Any other server that speaks OpenAI's chat completions. */
+  'openai-compatible': { ...local },
+  /** Answers by itself, always the same, so that everything can be tried without any account. */
+  demo: { dialect: 'local', needsKey: false, modelPatterns: [] },
+} as const satisfies Record<string, ProviderType>;
+
+export type ProviderTypeName = keyof typeof providerTypes;
+
+export function providerType(name: string): ProviderType | undefined {
+  return Object.hasOwn(providerTypes, name) ? providerTypes[name as ProviderTypeName] : undefined;
+}
