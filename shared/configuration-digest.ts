@@ -2,7 +2,7 @@
 // every (type, name, version). A sum does not depend on order and changes by one addition or subtraction when one
 // resource changes, so a node with 100,000 keys never has to hash them all again. It finds mistakes; against malice the
 // signature over it does.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 const WORDS = 8;
 const WORD_VALUES = 2 ** 32;
@@ -37,10 +37,11 @@ export class ConfigurationDigest {
   }
 
   #change(type: number, name: string, version: bigint, sign: 1 | -1): void {
-    const hash = createHash('sha256').update(`${type}\0${name}\0${version}`).digest();
+    // The one-shot form: a hash object per resource is what garbage collection would then be about.
+    const summand = hash('sha256', `${type}\0${name}\0${version}`, 'buffer');
     let carry = 0;
     for (let index = 0; index < WORDS; index++) {
-      const sum = this.#words[index]! + sign * hash.readUInt32LE(index * 4) + carry;
+      const sum = this.#words[index]! + sign * summand.readUInt32LE(index * 4) + carry;
       this.#words[index] = sum; // stored modulo 2^32
       carry = Math.floor(sum / WORD_VALUES);
     }

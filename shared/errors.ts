@@ -24,7 +24,6 @@ export const errorTable = {
   // What the caller can mend.
   invalid_request: { status: 400, ...invalid, title: 'The request is not valid' },
   invalid_json: { status: 400, ...invalid, title: 'The body is not valid JSON' },
-  unsupported_field: { status: 400, ...invalid, title: 'A field cannot be expressed for this provider' },
   invalid_configuration: { status: 422, ...invalid, title: 'The configuration is not valid' },
   missing_api_key: { status: 401, ...invalid, type: 'authentication_error', title: 'No API key was sent' },
   invalid_api_key: {
@@ -39,7 +38,6 @@ export const errorTable = {
     type: 'authentication_error',
     title: 'The API key has expired',
   },
-  permission_denied: { status: 403, ...invalid, type: 'permission_error', title: 'This key may not do that' },
   model_not_allowed: {
     status: 403,
     ...invalid,
@@ -63,7 +61,6 @@ export const errorTable = {
   client_closed: { status: 499, ...invalid, title: 'The client closed the connection' },
 
   // What waiting or another upstream can mend.
-  rate_limited: { status: 429, ...capacity, retryable: false, title: 'Too many requests' },
   upstream_rate_limited: { status: 429, ...capacity, title: 'The provider is limiting requests' },
   upstream_quota_exhausted: {
     status: 429,
@@ -113,6 +110,9 @@ export const errorTable = {
   overloaded: { status: 503, ...gateway, type: 'overloaded_error', title: 'This instance is at its limit' },
   database_unavailable: { status: 503, ...gateway, title: 'The database cannot be reached' },
   ledger_unavailable: { status: 503, ...gateway, title: 'The usage journal cannot be written' },
+  bus_unavailable: { status: 503, ...gateway, title: 'The usage bus is not taking messages' },
+  address_in_use: { status: 503, ...gateway, title: 'The address to listen on is not free' },
+  directory_unusable: { status: 503, ...gateway, title: 'The data directory cannot be used' },
   internal: { status: 500, ...gateway, title: 'Something went wrong here' },
 } as const satisfies Record<string, ErrorKind>;
 

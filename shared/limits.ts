@@ -11,6 +11,7 @@ export const limits = {
   requestBodyBytesMax: 32 * MIB,
   /** Node's own default is 16 KiB; long bearer tokens and trace baggage fit, header bombs do not. */
   requestHeaderBytesMax: 32 * KIB,
+  /** A client that needs longer to say what it wants is holding the connection open on purpose. */
   requestHeadersMsMax: 15 * SECOND,
   /** From the first header byte to the last body byte: a 32 MiB body at 300 KB/s. */
   requestBodyMsMax: 2 * MINUTE,
@@ -19,19 +20,32 @@ export const limits = {
   /** An idle connection costs about 10 KB; beyond this the instance is a target, not a server. */
   connectionsMax: 20_000,
 
+  /** An exchange holds a body and two sockets, about 100 KB; what cannot be served soon is better refused at once. */
+  requestsInFlightMax: 10_000,
+  /** After refusing a body we go on reading for a moment: a client that is cut off while it sends never sees why. */
+  lingerMs: 2 * SECOND,
+  /** A client that takes nothing for so long is gone or hostile; its upstream and its buffers are given back. */
+  clientStallMs: 2 * MINUTE,
+  /** A request id of the client's is repeated and logged up to this length. */
+  clientRequestIdLengthMax: 128,
+
   /** Depth of nested JSON; deeper input is hostile and would exhaust the stack of naive readers. */
   jsonDepthMax: 128,
   /** One server-sent event. The largest seen in recordings is 1.1 MB (an inline image). */
   streamEventBytesMax: 16 * MIB,
   /** A whole answer that has to be held to be understood. */
   responseBodyBytesMax: 64 * MIB,
+  /** Providers send 1–4 KiB; some add long cookies and policies. */
   upstreamHeaderBytesMax: 64 * KIB,
+  /** A TCP and TLS handshake across the world takes under a second; three lost SYN packets take seven. */
   upstreamConnectMs: 10 * SECOND,
   /** From the request's last byte to the first answer byte, unless a deployment says otherwise: reasoning models think. */
   upstreamTimeoutMs: 10 * MINUTE,
   /** Between two bytes of an answer that has begun. Providers send a ping at least every 30 s where they pause. */
   upstreamIdleMs: 2 * MINUTE,
+  /** Shorter than the idle time-outs of providers' front ends (60 s and more), so that we close first. */
   upstreamIdleConnectionMs: 30 * SECOND,
+  /** One exchange each; beyond this the file descriptors of a default system (65,536) would run out first elsewhere. */
   upstreamConnectionsPerOriginMax: 4096,
   /** An error body is read to classify it, never more than this. */
   upstreamErrorBytesMax: 256 * KIB,
@@ -40,38 +54,90 @@ export const limits = {
 
   /** How long a stopping data plane lets streams finish. */
   drainMs: 10 * MINUTE,
+  /** The largest sensible body is a whole configuration file. */
   apiBodyBytesMax: 4 * MIB,
+  /** A page renders in one query and one write. */
   apiPageRowsMax: 500,
+  /** What fits on a screen or two. */
   apiPageRowsDefault: 50,
+  /** Names become map keys, log fields and table columns. */
   nameLengthMax: 128,
+  /** Metadata describes a key; it is not a database. */
   metadataEntriesMax: 32,
+  /** Long enough for a URL or an email address. */
   metadataValueLengthMax: 512,
+  /** A key that needs more is better served by a pattern. */
   keyModelsMax: 1000,
 
   /** One gRPC message of a transfer; small enough to decode without stalling the loop, large enough to be few. */
   syncChunkBytesMax: 256 * KIB,
   /** connect's default is 4 GiB. A chunk and its envelope. */
   syncMessageBytesMax: 512 * KIB,
+  /** A million keys with room to spare; more is a mistake or an attack. */
+  /** What one compressed chunk may unfold to: a chunk is cut at a few thousand resources, a bomb is not. */
+  syncChunkDecodedBytesMax: 16 * MIB,
   syncTransferBytesMax: 512 * MIB,
   /** 4 MiB at 150 ms round trip took 9.9 s with Node's default window and 0.2 s with this one. */
   syncWindowBytes: 8 * MIB,
   syncHeartbeatMs: 5 * SECOND,
   /** Three heartbeats missed: the peer is frozen or gone. */
   syncDeadMs: 15 * SECOND,
+  /** A node applies 100,000 keys in about a second; one that needs longer than this is stuck. */
   syncAckMsMax: 30 * SECOND,
+  /** Covers a node that was away for some minutes of busy administration; older ones get a computed difference. */
   syncRingRevisions: 256,
+  /** Full snapshots are large; more at once only make each of them slower. */
   syncFullTransfersMax: 16,
+  /** A TLS handshake and a session cost some 10 ms of CPU; a fleet of 1,000 reconnects in 20 s. */
   syncNewStreamsPerSecond: 50,
+  /** The first retry, before jitter. */
   syncReconnectMsMin: 500,
+  /** Full jitter up to here keeps a fleet from returning all at once. */
   syncReconnectMsMax: MINUTE,
+  /** Streams move on now and then, so that a new replica gets its share. */
+  /** How long applying a configuration may hold the event loop before requests get their turn. */
+  syncSliceMs: 4,
+  /** A connection, with its handshake, to a control plane on the other side of the world. */
+  syncConnectMs: 10 * SECOND,
+  /** Reasons in one refusal; the first few tell what is wrong. */
+  syncNackErrorsMax: 50,
+  /** Changes come in bursts; the sealed copy on disk is written once after them. */
+  syncCacheDelayMs: SECOND,
   syncStreamAgeMsMin: 30 * MINUTE,
+  /** Between the two, at random, so that they do not move together. */
   syncStreamAgeMsMax: MINUTE * 60,
 
+  /** Small enough to be deleted soon after the ledger has it, large enough that there are few files. */
   journalSegmentBytesMax: 8 * MIB,
   /** At 1 KB an attempt: a million attempts without a ledger. */
   journalBytesMax: 1024 * MIB,
+  /** One transaction of this size takes the ledger about 20 ms. */
   usageBatchRecordsMax: 512,
+  /** Below the default message size of NATS, 1 MiB. */
   usageBatchBytesMax: 512 * KIB,
+  /** A window that fills the round trip to the bus; more would only grow what is sent twice after a failure. */
   usageBatchesInFlightMax: 8,
+  /** A bus that has not answered by then may or may not have the message; it is sent again. */
   usagePublishMs: 5 * SECOND,
+  /** Batches published and not yet seen in the ledger; beyond it the journal is the better place to wait. */
+  usageBatchesUnconfirmedMax: 1024,
+  /** One attempt with everything the provider said about it. A larger one keeps its counts and loses the raw object. */
+  journalRecordBytesMax: 64 * KIB,
+  /** What a power cut may cost; a killed process loses nothing. A flash disk confirms in 1-5 ms, so it is rarely busy. */
+  journalSyncMs: 100,
+
+  /** Usage waiting inside one process; the journal has it too, so a larger queue would only be a copy. */
+  busMemoryBytesMax: 64 * MIB,
+  /** Usage waiting in JetStream for the ledger: about a million attempts. */
+  busStreamBytesMax: 1024 * MIB,
+  /** Longer than any pause after which a batch is sent again. */
+  busDuplicateWindowMs: 20 * MINUTE,
+  /** A delivery not confirmed within this is made again, to whichever replica is there. */
+  busAckMsMax: MINUTE,
+  busRedeliveryMsMin: 200,
+  busRedeliveryMsMax: 30 * SECOND,
+
+  /** Messages per ledger transaction: enough to share a commit, few enough that a retry repeats little. */
+  ledgerBatchesPerTransactionMax: 8,
+  ledgerRetentionDays: 400,
 } as const;

@@ -12,6 +12,8 @@ export interface ProviderType {
   readonly needsKey: boolean;
   /** Model names that no other vendor here uses; they work as soon as a key is found in the environment. */
   readonly modelPatterns: readonly string[];
+  /** It reports a stream's usage unasked and refuses the field `stream_options`. */
+  readonly usageUnasked?: boolean;
 }
 
 const compatible = { dialect: 'openai-chat', needsKey: true, modelPatterns: [] } as const;
@@ -29,6 +31,7 @@ export const providerTypes = {
     baseUrl: 'https://api.mistral.ai/v1',
     environmentKey: 'MISTRAL_API_KEY',
     modelPatterns: ['mistral-*', 'ministral-*', 'codestral-*', 'magistral-*', 'devstral-*', 'pixtral-*'],
+    usageUnasked: true,
   },
   groq: { ...compatible, baseUrl: 'https://api.groq.com/openai/v1', environmentKey: 'GROQ_API_KEY' },
   deepseek: {

@@ -41,13 +41,18 @@ export class Shutdown {
   }
 }
 
+/** Ctrl-C under npm arrives twice, from the terminal and from npm; within this time it is one request. */
+const SAME_REQUEST_MS = 500;
+
 /** Calls back on the first request to stop; a second one ends the process at once. */
 export function onStopSignal(callback: (signal: NodeJS.Signals) => void): void {
-  let asked = false;
+  let askedMs: number | undefined;
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
-      if (asked) process.exit(130);
-      asked = true;
+      const nowMs = performance.now();
+      if (askedMs !== undefined && nowMs - askedMs > SAME_REQUEST_MS) process.exit(130);
+      if (askedMs !== undefined) return;
+      askedMs = nowMs;
       callback(signal);
     });
   }

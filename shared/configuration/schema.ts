@@ -1,0 +1,228 @@
+// What a configuration is made of, said once: the same schemas check the YAML file, the bodies of the admin API and make
+// its OpenAPI document. They only check and fill in plain defaults; what depends on other fields is in objects.ts.
+import { z } from 'zod';
+import { limits } from '../limits.ts';
+import { durationMs, durationPattern } from './duration.ts';
+
+const WEIGHT_MAX = 1_000_000;
+const PRIORITY_MAX = 1000;
+const TIMEOUT_MS_MIN = 1;
+const TIMEOUT_MS_MAX = 60 * 60 * 1000;
+const UPSTREAM_NAME_LENGTH_MAX = 512;
+const KEY_LENGTH_MAX = 8192;
+const TAGS_MAX = 32;
+/** The widest integers of the resources that data planes receive. */
+const RPM_MAX = 4_294_967_295;
+
+const nameRule = 'must begin with a letter or digit and hold only letters, digits and . _ : / @ + -';
+const publicName = z
+  .string()
+  .max(limits.nameLengthMax)
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$/, nameRule);
+const providerName = z
+  .string()
+  .max(limits.nameLengthMax)
+  .regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+    'must begin with a letter or digit and hold only letters, digits and . _ -',
+  );
+const noSpaces = z.string().min(1).max(UPSTREAM_NAME_LENGTH_MAX).regex(/^\S+$/, 'must not hold spaces');
+
+const weight = z
+  .int()
+  .min(0)
+  .max(WEIGHT_MAX)
+  .default(1)
+  .describe('Share among equals; one with 0 comes after the others.');
+const priority = z.int().min(0).max(PRIORITY_MAX).default(1).describe('Lower numbers are tried first.');
+
+const duration = z
+  .union([
+    z.string().regex(durationPattern, { error: 'must be a duration such as 500ms, 60s or 2m', abort: true }),
+    z.number(),
+  ])
+  .refine((value) => {
+    const ms = durationMs(value);
+    return ms >= TIMEOUT_MS_MIN && ms <= TIMEOUT_MS_MAX;
+  }, 'must be between 1ms and 1h');
+
+const baseUrl = z
+  .string()
+  .max(2048)
+  .refine(isBaseUrl, 'must be an http or https URL without credentials, query or fragment');
+
+const providerKeySpec = z.strictObject({
+  key: z
+    .string()
+    .max(KEY_LENGTH_MAX)
+    .describe('The secret itself, usually a reference to an environment variable.')
+    .meta({ writeOnly: true }),
+  weight,
+  rpm: z
+    .int()
+    .min(0)
+    .max(RPM_MAX)
+    .default(0)
+    .describe('Requests a minute that this key may make; 0 means unlimited.'),
+  tpm: z.int().min(0).default(0).describe('Tokens a minute that this key may use; 0 means unlimited.'),
+});
+
+export const providerSpec = z
+  .strictObject({
+    name: providerName.describe('Any unique name.').meta({ examples: ['openai'] }),
+    type: z
+      .string()
+      .optional()
+      .describe('A known provider type. The default is the name.')
+      .meta({ examples: ['openai', 'openai-compatible'] }),
+    base_url: baseUrl
+      .optional()
+      .describe('Where the API lives, with its version path. The default is that of the type.')
+      .meta({ examples: ['https://api.openai.com/v1'] }),
+    api_keys: z
+      .array(z.union([z.string().max(KEY_LENGTH_MAX).meta({ writeOnly: true }), providerKeySpec]))
+      .default([])
+      .describe('Keys to share the requests between: each a string, or a mapping with limits of its own.'),
+    allow_private_network: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether the host may be in a private network or on this machine. The default is no, except for types that live on this machine, such as ollama.',
+      ),
+    model_patterns: z
+      .array(
+        z
+          .string()
+          .max(limits.nameLengthMax)
+          .regex(
+            /^([A-Za-z0-9][A-Za-z0-9._:/@+-]*\*?|\*)$/,
+            'must be a model name, or the beginning of one and *',
+          ),
+      )
+      .optional()
+      .describe(
+        'Model names that go to this provider without an entry under models; * at the end matches the rest. The default is the names that only this vendor uses.',
+      )
+      .meta({ examples: [['gpt-*', 'o3*']] }),
+  })
+  .describe('An account at a vendor, or a server that speaks a known API.');
+
+export const modelSpec = z
+  .strictObject({
+    id: noSpaces
+      .optional()
+      .describe(
+        'Names this deployment. The default is `<name>:<provider>:<model>` and, where there is one, `:<region>`.',
+      ),
+    name: publicName
+      .describe('The public name. Several entries with one name are deployments of that model.')
+      .meta({ examples: ['gpt-4o'] }),
+    provider: providerName.describe('The provider that answers.').meta({ examples: ['openai'] }),
+    model: noSpaces
+      .optional()
+      .describe('What the provider calls the model. The default is the name.')
+      .meta({ examples: ['gpt-4o-2024-11-20'] }),
+    weight,
+    priority,
+    timeout: duration
+      .optional()
+      .describe(
+        'How long to wait for the first byte of the answer; a plain number means seconds. The default is 10m.',
+      )
+      .meta({ examples: ['60s'] }),
+    region: z
+      .string()
+      .max(limits.nameLengthMax)
+      .default('')
+      .describe('Where it runs; data planes of the same region prefer it among equals.')
+      .meta({ examples: ['eu'] }),
+    tags: z
+      .array(z.string().min(1).max(limits.nameLengthMax))
+      .max(TAGS_MAX)
+      .default([])
+      .describe('Words of your own.'),
+  })
+  .describe('A deployment: a public model name and who answers for it.');
+
+export const aliasSpec = z
+  .strictObject({
+    name: publicName.describe('The other name.').meta({ examples: ['fast'] }),
+    target: publicName
+      .describe('The model, route or alias that it stands for.')
+      .meta({ examples: ['gpt-4o-mini'] }),
+  })
+  .describe('Another name for a model or route.');
+
+const routeMemberSpec = z.strictObject({
+  model: publicName.describe('A model, or any other public name.').meta({ examples: ['gpt-4o'] }),
+  weight,
+  priority,
+});
+
+export const routeSpec = z
+  .strictObject({
+    slug: publicName.describe('The public name that clients send as `model`.').meta({ examples: ['smart'] }),
+    name: z
+      .string()
+      .max(limits.nameLengthMax)
+      .default('')
+      .describe('A title for people.')
+      .meta({ examples: ['Smart models'] }),
+    strategy: z
+      .enum(['priority'])
+      .default('priority')
+      .describe('`priority`: by priority, then by weight; the next one when one fails.'),
+    models: z.array(routeMemberSpec).min(1).describe('What the route chooses from.'),
+    fallbacks: z
+      .array(publicName)
+      .default([])
+      .describe('Public names that are tried, in this order, when all else failed.'),
+    enabled: z.boolean().default(true).describe('A disabled route does not exist for clients.'),
+  })
+  .describe('A virtual model: a choice between models, and what to do when they fail.');
+
+/** The file as a whole. Aliases are a mapping there, because nothing but a name and a target is ever said of them. */
+export const configurationSpec = z.strictObject({
+  providers: z.array(providerSpec).default([]).describe('Who answers.'),
+  models: z.array(modelSpec).default([]).describe('Which models there are.'),
+  aliases: z.record(publicName, publicName).default({}).describe('Other names for them: `name: target`.'),
+  routes: z.array(routeSpec).default([]).describe('Virtual models.'),
+});
+
+export type ProviderSpec = z.output<typeof providerSpec>;
+export type ModelSpec = z.output<typeof modelSpec>;
+export type AliasSpec = z.output<typeof aliasSpec>;
+export type RouteSpec = z.output<typeof routeSpec>;
+
+/** The parts of JSON Schema that say which keys and types a place may hold. */
+export interface Shape {
+  readonly required?: readonly string[];
+  readonly type?: string | readonly string[];
+  readonly properties?: Readonly<Record<string, Shape>>;
+  readonly items?: Shape;
+  readonly additionalProperties?: Shape | boolean;
+  readonly anyOf?: readonly Shape[];
+}
+
+export const configurationShape = z.toJSONSchema(configurationSpec, { io: 'input' }) as Shape;
+
+/** Every key a file may hold, as paths: `providers`, `providers[].name`, … */
+export function configurationKeys(): string[] {
+  return keysOf(configurationShape, '');
+}
+
+function keysOf(shape: Shape, path: string): string[] {
+  const own = Object.entries(shape.properties ?? {}).flatMap(([key, inner]) => {
+    const keyPath = path === '' ? key : `${path}.${key}`;
+    return [keyPath, ...keysOf(inner, keyPath)];
+  });
+  const items = shape.items === undefined ? [] : keysOf(shape.items, `${path}[]`);
+  const branches = (shape.anyOf ?? []).flatMap((branch) => keysOf(branch, path));
+  return [...own, ...items, ...branches];
+}
+
+function isBaseUrl(text: string): boolean {
+  const url = URL.parse(text);
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return false;
+  return [url.username, url.password, url.search, url.hash].every((part) => part === '');
+}
