@@ -25,7 +25,7 @@ export interface Dialect {
 
   /** Upstream frames to events. */
   reader(): Reader;
-  /** A whole upstream body to the events it would have streamed. */
+  /** A whole upstream body to the events it would have streamed. Throws `upstream_invalid` when it is no answer. */
   unfold(body: Buffer): TurnEvent[];
   /** Events to client frames. */
   writer(options: WriterOptions): Writer;
@@ -64,6 +64,8 @@ export interface Span {
 
 export interface SpliceTarget {
   readonly model: string;
+  /** The upstream reports a stream's usage unasked and refuses requests that ask for it. */
+  readonly usageUnasked?: boolean;
 }
 
 export interface WriterOptions {
@@ -81,7 +83,10 @@ export interface Writer {
 }
 
 export interface StreamTap {
-  /** Takes upstream bytes and returns the bytes for the client: the same, less what the client did not ask for. */
+  /**
+   * Takes upstream bytes and returns the bytes for the client: the same, less what the client did not ask for, and in whole
+   * events. What it returns may be a view of what it was given. Throws `upstream_invalid` when an event exceeds its limit.
+   */
   push(bytes: Buffer): Buffer;
   /** The upstream's stream has ended; says what is left to send and what the stream was. */
   end(): { readonly bytes: Buffer; readonly report: StreamReport };

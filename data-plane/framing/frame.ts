@@ -5,9 +5,11 @@ export interface Frame {
   /** The event name, where the wire has one. */
   readonly event?: string;
   readonly data: string;
+  /** Set when the stream ended before the mark that closes a frame: the data may be cut short. */
+  readonly unterminated?: true;
 }
 
-/** Bytes in, frames out, however the bytes are cut. */
+/** Bytes in, frames out, however the bytes are cut. Throws `upstream_invalid` when a frame grows beyond its limit. */
 export interface FrameReader {
   push(bytes: Uint8Array): Frame[];
   /** What was left when the stream ended. A final event without its blank line still counts. */

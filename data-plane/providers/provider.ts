@@ -12,6 +12,8 @@ export interface Provider {
   readonly dialect: DialectName | undefined;
   /** Below the base URL. */
   readonly path: string;
+  /** It reports a stream's usage unasked and refuses requests that ask for it. */
+  readonly usageUnasked?: boolean;
   /** The headers that authorise a request with this secret. */
   headers(secret: string): Readonly<Record<string, string>>;
   /** Answers here instead of over the network. */

@@ -1,10 +1,12 @@
 // A turn is one answer of a model, as events: the language in which dialects meet. Readers turn upstream frames into
 // events, writers turn events into client frames, and neither knows the other.
 //
-//   turn := turn-start block* usage* (turn-end | turn-error)
+//   turn := turn-start block* usage* turn-end | [turn-start block* usage*] turn-error
 //   block := block-start block-delta* block-end        blocks interleave by index
 //
-// A whole body unfolds into the events it would have streamed; a whole message is a fold of events.
+// A turn that fails before it began is a turn-error alone, so that nothing has been sent yet and another upstream may be
+// asked; a turn-error may leave blocks open. A whole body unfolds into the events it would have streamed; a whole message is
+// a fold of events.
 import type { SignalboxError } from '#shared/errors.ts';
 import type { Usage } from './usage.ts';
 

@@ -1,5 +1,8 @@
 // What a client asks of a model, in no vendor's words. A field is here when three dialects need it; what only one dialect
-// knows stays in its extras and never leaves its folder.
+// knows stays in extras, rides along so that the dialect can restore its own, and never leaves that dialect's folder.
+
+/** Fields that only the dialect which decoded them understands. */
+type PrivateFields = Readonly<Record<string, unknown>>;
 
 export interface TurnRequest {
   readonly model: string;
@@ -17,31 +20,36 @@ export interface TurnRequest {
   readonly reasoningEffort?: string;
   readonly responseFormat?: ResponseFormat;
   /** Fields of the client's own dialect that have no canonical name. */
-  readonly extras: Readonly<Record<string, unknown>>;
+  readonly extras: PrivateFields;
 }
 
 export interface Message {
   readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool';
   readonly parts: readonly Part[];
   readonly name?: string;
-  readonly extras?: Readonly<Record<string, unknown>>;
+  readonly extras?: PrivateFields;
 }
 
-export type Part =
-  | { readonly kind: 'text'; readonly text: string; readonly extras?: Readonly<Record<string, unknown>> }
+export type Part = PartContent & { readonly extras?: PrivateFields };
+
+export type PartContent =
+  | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'refusal'; readonly text: string }
   | { readonly kind: 'reasoning'; readonly text: string; readonly signature?: string }
   | { readonly kind: 'image'; readonly url: string; readonly detail?: string }
   | { readonly kind: 'audio'; readonly data: string; readonly format: string }
-  | { readonly kind: 'file'; readonly fields: Readonly<Record<string, unknown>> }
+  | { readonly kind: 'file'; readonly fields: PrivateFields }
   | { readonly kind: 'tool-call'; readonly id: string; readonly name: string; readonly arguments: string }
-  | { readonly kind: 'tool-result'; readonly toolCallId: string; readonly parts: readonly Part[] };
+  | { readonly kind: 'tool-result'; readonly toolCallId: string; readonly parts: readonly Part[] }
+  /** Something only the client's dialect knows; another dialect has to refuse it, never to leave it out. */
+  | { readonly kind: 'private'; readonly type: string };
 
 export interface Tool {
   readonly name: string;
   readonly description?: string;
   readonly parameters?: Readonly<Record<string, unknown>>;
   readonly strict?: boolean;
+  readonly extras?: PrivateFields;
 }
 
 export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string };
@@ -49,4 +57,4 @@ export type ToolChoice = 'auto' | 'none' | 'required' | { readonly name: string 
 export type ResponseFormat =
   | { readonly kind: 'text' }
   | { readonly kind: 'json' }
-  | { readonly kind: 'schema'; readonly fields: Readonly<Record<string, unknown>> };
+  | { readonly kind: 'schema'; readonly fields: PrivateFields };

@@ -1,0 +1,27 @@
+// OpenAI's chat completions: the format most clients send and most vendors take.
+import { sse } from '../../framing/sse.ts';
+import type { Dialect } from '../dialect.ts';
+import { readError, renderError, renderStreamError } from './errors.ts';
+import { render, writer } from './render.ts';
+import { decode, encode } from './request.ts';
+import { peek, splice } from './request-head.ts';
+import { reader, unfold } from './response.ts';
+import { inspect, tap } from './tap.ts';
+
+export const openaiChat: Dialect = Object.freeze({
+  name: 'openai-chat',
+  framing: sse,
+  peek,
+  splice,
+  decode,
+  encode,
+  reader,
+  unfold,
+  writer,
+  render,
+  tap,
+  inspect,
+  readError,
+  renderError,
+  renderStreamError,
+});

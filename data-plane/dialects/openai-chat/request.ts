@@ -1,0 +1,210 @@
+// A client's body as a canonical request and back. Whatever has no canonical name is carried in extras under its own name;
+// where one meaning has several spellings (a string or a list of parts, max_tokens or max_completion_tokens), extras keep which
+// it was. Encoding starts from the extras and lays the canonical values over them, so that what is changed in between wins and
+// decode followed by encode gives back the body as it was.
+import { parseJson } from '../../json/parse.ts';
+import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
+import { decodeMessage, encodeMessage } from './message.ts';
+import { peek } from './request-head.ts';
+import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from './wire.ts';
+
+type Scalar = 'number' | 'integer' | 'string' | 'boolean';
+
+/** Fields whose value is the same on both sides. */
+const plainFields = [
+  { wire: 'temperature', name: 'temperature', type: 'number' },
+  { wire: 'top_p', name: 'topP', type: 'number' },
+  { wire: 'n', name: 'choices', type: 'integer' },
+  { wire: 'seed', name: 'seed', type: 'integer' },
+  { wire: 'parallel_tool_calls', name: 'parallelToolCalls', type: 'boolean' },
+  { wire: 'reasoning_effort', name: 'reasoningEffort', type: 'string' },
+] as const satisfies readonly {
+  readonly wire: string;
+  readonly name: keyof TurnRequest;
+  readonly type: Scalar;
+}[];
+
+const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
+  number: (value) => typeof value === 'number',
+  integer: (value) => Number.isInteger(value),
+  string: (value) => typeof value === 'string',
+  boolean: (value) => typeof value === 'boolean',
+};
+
+/** Throws `invalid_json` or `invalid_request` naming the field. */
+export function decode(body: Buffer): TurnRequest {
+  const head = peek(body);
+  const wire = parseJson(body);
+  if (!isObject(wire)) throw wrongType('', 'an object');
+  const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
+  const limit = scalar(wire, 'max_completion_tokens', 'integer') ?? scalar(wire, 'max_tokens', 'integer');
+  const stop = decodeStop(wire.stop);
+  const toolChoice = decodeToolChoice(wire.tool_choice);
+  const format = decodeFormat(wire.response_format);
+  const request: TurnRequest = {
+    model: head.model,
+    stream: head.stream,
+    messages: listOf(wire, 'messages').map((message, index) => decodeMessage(message, `messages[${index}]`)),
+    tools: (wire.tools == null ? [] : listOf(wire, 'tools')).map(decodeTool),
+    ...Object.fromEntries(plain.filter(([, value]) => value !== undefined)),
+    ...(limit === undefined ? {} : { maxOutputTokens: limit as number }),
+    ...(stop === undefined ? {} : { stop }),
+    ...(toolChoice === undefined ? {} : { toolChoice }),
+    ...(format === undefined ? {} : { responseFormat: format }),
+    extras: spellings(wire, { stop, toolChoice, format }),
+  };
+  return request;
+}
+
+export function encode(request: TurnRequest): Record<string, unknown> {
+  const { extras } = request;
+  const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
+  return {
+    ...extras,
+    model: request.model,
+    messages: request.messages.map(encodeMessage),
+    ...(request.stream ? { stream: true } : {}),
+    ...(request.tools.length === 0 ? {} : { tools: request.tools.map(encodeTool) }),
+    ...defined(Object.fromEntries(plain)),
+    ...encodeLimit(request),
+    ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
+    ...(request.toolChoice === undefined
+      ? {}
+      : { tool_choice: encodeToolChoice(request.toolChoice, extras.tool_choice) }),
+    ...(request.responseFormat === undefined
+      ? {}
+      : { response_format: encodeFormat(request.responseFormat, extras.response_format) }),
+  };
+}
+
+interface Understood {
+  readonly stop: readonly string[] | undefined;
+  readonly toolChoice: ToolChoice | undefined;
+  readonly format: ResponseFormat | undefined;
+}
+
+/** Every field that encoding would not write from the canonical values alone, exactly as it was sent. */
+function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): JsonObject {
+  const isRestored: Readonly<Record<string, boolean>> = {
+    model: true,
+    messages: true,
+    stream: wire.stream === true,
+    tools: Array.isArray(wire.tools) && wire.tools.length > 0,
+    stop: Array.isArray(wire.stop) && stop !== undefined,
+    tool_choice: typeof wire.tool_choice === 'string' && toolChoice !== undefined,
+    response_format: format !== undefined && isPlainFormat(wire.response_format, format),
+    max_completion_tokens: wire.max_completion_tokens != null && wire.max_tokens == null,
+    ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
+  };
+  return (
+    rest(
+      wire,
+      Object.keys(isRestored).filter((field) => isRestored[field]),
+    ) ?? {}
+  );
+}
+
+function encodeLimit({ maxOutputTokens, extras }: TurnRequest): JsonObject {
+  if (maxOutputTokens === undefined) return {};
+  // The older name only where the client used it and nothing else.
+  const isOldName = extras.max_tokens != null && extras.max_completion_tokens == null;
+  return isOldName ? { max_tokens: maxOutputTokens } : { max_completion_tokens: maxOutputTokens };
+}
+
+function decodeStop(stop: unknown): readonly string[] | undefined {
+  if (stop == null) return undefined;
+  if (typeof stop === 'string') return [stop];
+  if (Array.isArray(stop) && stop.every((text) => typeof text === 'string')) return stop;
+  throw wrongType('stop', 'a string or a list of strings');
+}
+
+function encodeStop(stop: readonly string[], written: unknown): string | readonly string[] {
+  return typeof written === 'string' && stop.length === 1 ? stop[0]! : stop;
+}
+
+function decodeTool(tool: unknown, index: number): Tool {
+  const path = `tools[${index}]`;
+  if (!isObject(tool)) throw wrongType(path, 'an object');
+  const body = tool.function;
+  if (!isObject(body)) return { name: privateToolName(tool), extras: { whole: tool } };
+  if (typeof body.name !== 'string') throw wrongType(`${path}.function.name`, 'a string');
+  const { description, parameters, strict } = body;
+  const known = {
+    ...(typeof description === 'string' ? { description } : {}),
+    ...(isObject(parameters) ? { parameters } : {}),
+    ...(typeof strict === 'boolean' ? { strict } : {}),
+  };
+  const outer = rest(tool, tool.type === 'function' ? ['type', 'function'] : ['function']);
+  const inner = rest(body, ['name', ...Object.keys(known)]);
+  return {
+    name: body.name,
+    ...known,
+    ...withExtras(defined({ outer, inner, untyped: tool.type === undefined ? true : undefined })),
+  };
+}
+
+/** Tools that are not functions (custom tools, web search) exist only in this dialect. */
+function privateToolName(tool: JsonObject): string {
+  const body = isObject(tool.custom) ? tool.custom : tool;
+  return typeof body.name === 'string' ? body.name : String(tool.type ?? '');
+}
+
+function encodeTool({ extras = {}, ...tool }: Tool): JsonObject {
+  const { whole, outer, inner, untyped } = extras;
+  if (isObject(whole)) return whole;
+  return {
+    ...(untyped === true ? {} : { type: 'function' }),
+    ...(isObject(outer) ? outer : {}),
+    function: { ...(isObject(inner) ? inner : {}), ...tool },
+  };
+}
+
+function decodeToolChoice(choice: unknown): ToolChoice | undefined {
+  if (choice === 'auto' || choice === 'none' || choice === 'required') return choice;
+  const named =
+    isObject(choice) && choice.type === 'function' && isObject(choice.function) ? choice.function : {};
+  return typeof named.name === 'string' ? { name: named.name } : undefined;
+}
+
+function encodeToolChoice(choice: ToolChoice, written: unknown): unknown {
+  if (typeof choice === 'string') return choice;
+  const outer = isObject(written) ? written : {};
+  const inner = isObject(outer.function) ? outer.function : {};
+  return { ...outer, type: 'function', function: { ...inner, name: choice.name } };
+}
+
+function decodeFormat(format: unknown): ResponseFormat | undefined {
+  if (!isObject(format)) return undefined;
+  if (format.type === 'text') return { kind: 'text' };
+  if (format.type === 'json_object') return { kind: 'json' };
+  if (format.type === 'json_schema' && isObject(format.json_schema)) {
+    return { kind: 'schema', fields: format.json_schema };
+  }
+  return undefined;
+}
+
+function isPlainFormat(written: unknown, format: ResponseFormat): boolean {
+  return (
+    isObject(written) &&
+    rest(written, format.kind === 'schema' ? ['type', 'json_schema'] : ['type']) === undefined
+  );
+}
+
+function encodeFormat(format: ResponseFormat, written: unknown): JsonObject {
+  const outer = isObject(written) ? written : {};
+  if (format.kind === 'schema') return { ...outer, type: 'json_schema', json_schema: format.fields };
+  return { ...outer, type: format.kind === 'json' ? 'json_object' : 'text' };
+}
+
+function scalar(wire: JsonObject, field: string, type: Scalar): unknown {
+  const value = wire[field];
+  if (value == null) return undefined;
+  if (!scalarChecks[type](value)) throw wrongType(field, `${type === 'integer' ? 'an' : 'a'} ${type}`);
+  return value;
+}
+
+function listOf(wire: JsonObject, field: string): readonly unknown[] {
+  const value = wire[field];
+  if (!Array.isArray(value)) throw wrongType(field, 'a list');
+  return value;
+}

@@ -1,0 +1,283 @@
+// Meters bytes on their way from an upstream to a client of the same dialect. Whole events pass as they came, with one
+// exception: a chunk that carries usage and no choice is taken out when the client did not ask for usage, because we asked in
+// its place. `"usage": null` on other chunks stays: it says what a missing field says, and finding it exactly would cost a
+// scan of every chunk. Usage that rides on a chunk with choices stays too: those vendors send it to everyone.
+//
+// An event is parsed only when it can matter: one pass over its bytes looks for a few keys and whether null stands behind
+// them. Quotes inside JSON strings are escaped, so `"usage"` with both its quotes is always a string of its own, and with a
+// colon behind it always a key; what such a key means is decided by parsing. An event is forwarded when it is whole, never
+// half, so that an error may follow at any moment without being glued to a broken line.
+import { SignalboxError } from '#shared/errors.ts';
+import { EventBoundary } from '../../framing/event-boundary.ts';
+import { HeldBytes } from '../../framing/held-bytes.ts';
+import { readEvent } from '../../framing/sse.ts';
+import { parseJson } from '../../json/parse.ts';
+import { scanObject, wantedKeys } from '../../json/scan.ts';
+import type { BodyReport, RequestHead, StreamReport, StreamTap } from '../dialect.ts';
+import { errorInAnswer, errorInStream } from './errors.ts';
+import { choicesAsked } from './request-head.ts';
+import { type FoundUsage, findUsage, usageAt, usageKeys } from './usage.ts';
+import { DONE, isObject, type JsonObject, objectsIn, textOf } from './wire.ts';
+
+export function tap(head: RequestHead): StreamTap {
+  return new ChatTap(!head.wantsUsage, choicesAsked(head));
+}
+
+const bodyKeys = wantedKeys('id', 'choices', ...usageKeys);
+
+/** Meters a whole body by the places of its top-level members, without parsing what the model said. */
+export function inspect(body: Buffer): BodyReport {
+  try {
+    const { members } = scanObject(body, bodyKeys);
+    const place = members.id;
+    const id = place === undefined ? '' : textOf(JSON.parse(body.toString('utf8', place.start, place.end)));
+    const found = usageAt(body, members);
+    const choices = members.choices;
+    const mayHoldError =
+      choices === undefined || !isFilledList(body, choices.start) || body.includes('"error"');
+    const error = mayHoldError ? errorInBody(parseJson(body)) : undefined;
+    return { id, usage: found?.usage, rawUsage: found?.raw ?? '', error };
+  } catch (cause) {
+    return { id: '', usage: undefined, rawUsage: '', error: unreadable(cause) };
+  }
+}
+
+function errorInBody(answer: unknown): SignalboxError | undefined {
+  if (!isObject(answer)) return unreadable(undefined);
+  const error = errorInAnswer(answer);
+  if (error !== undefined || objectsIn(answer.choices).length > 0) return error;
+  return unreadable(undefined);
+}
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const LETTER_N = 0x6e;
+const BRACKET_OPEN = 0x5b;
+const BRACKET_CLOSE = 0x5d;
+const CARRIAGE_RETURN = 0x0d;
+const LINE_FEED = 0x0a;
+const dataField = Buffer.from('data:');
+const usageKey = Buffer.from('"usage"');
+const finishKey = Buffer.from('"finish_reason"');
+const errorKey = Buffer.from('"error"');
+const choicesKey = Buffer.from('"choices"');
+const noBytes = Buffer.alloc(0);
+
+/** What one pass over an event's bytes says about it. */
+type Glance = 'boring' | 'usage-beside-choices' | 'matters';
+
+class ChatTap implements StreamTap {
+  readonly #hidesUsage: boolean;
+  readonly #choicesAsked: number;
+  readonly #boundary = new EventBoundary();
+  readonly #held = new HeldBytes();
+  readonly #finished = new Set<number>();
+  /**
+   * How the stream's boring events begin, up to their choices. What begins with the same bytes is boring that far, and
+   * comparing is faster than looking.
+   */
+  #opening: Buffer = noBytes;
+  #id = '';
+  #isDone = false;
+  #sawData = false;
+  #usage: FoundUsage | undefined;
+  /** The last event with usage, to be read when somebody asks: some vendors put usage on every chunk. */
+  #unreadUsage: Buffer | undefined;
+  #error: SignalboxError | undefined;
+  /** What became of an event that ended with a CR as the last byte; an LF that follows goes the same way. */
+  #openCarriage: 'none' | 'passed' | 'hidden' = 'none';
+
+  constructor(hidesUsage: boolean, choicesAsked: number) {
+    this.#hidesUsage = hidesUsage;
+    this.#choicesAsked = choicesAsked;
+  }
+
+  push(bytes: Buffer): Buffer {
+    const passing: Buffer[] = [];
+    let start = 0;
+    let keptFrom = this.#settleLineFeed(bytes, passing);
+    for (let end = this.#boundary.next(bytes, 0); end !== -1; end = this.#boundary.next(bytes, start)) {
+      let passes: boolean;
+      if (this.#held.length > 0) {
+        this.#held.append(bytes.subarray(keptFrom, end));
+        const event = this.#held.take();
+        passes = this.#passes(event, 0, event.length);
+        if (passes) passing.push(event);
+        keptFrom = end;
+      } else {
+        passes = this.#passes(bytes, Math.max(start, keptFrom), end);
+        if (!passes) {
+          if (start > keptFrom) passing.push(bytes.subarray(keptFrom, start));
+          keptFrom = end;
+        }
+      }
+      if (end === bytes.length && bytes[end - 1] === CARRIAGE_RETURN)
+        this.#openCarriage = passes ? 'passed' : 'hidden';
+      start = end;
+    }
+    if (start > keptFrom)
+      passing.push(start === bytes.length && keptFrom === 0 ? bytes : bytes.subarray(keptFrom, start));
+    const tail = Math.max(start, keptFrom);
+    if (tail < bytes.length) this.#held.append(bytes.subarray(tail));
+    if (passing.length === 1) return passing[0]!;
+    return passing.length === 0 ? noBytes : Buffer.concat(passing);
+  }
+
+  end(): { bytes: Buffer; report: StreamReport } {
+    const left = this.#held.take();
+    const bytes = left.length > 0 && this.#read(left, false) ? left : noBytes;
+    return { bytes, report: this.report() };
+  }
+
+  report(): StreamReport {
+    if (this.#unreadUsage !== undefined) {
+      this.#read(this.#unreadUsage, true);
+      this.#unreadUsage = undefined;
+    }
+    const isComplete = this.#isDone || this.#finished.size >= this.#choicesAsked;
+    return {
+      id: this.#id,
+      usage: this.#usage?.usage,
+      rawUsage: this.#usage?.raw ?? '',
+      error: this.#error,
+      complete: isComplete && this.#error === undefined,
+    };
+  }
+
+  /** Returns where the bytes begin that nothing has been decided about. */
+  #settleLineFeed(bytes: Buffer, passing: Buffer[]): number {
+    if (this.#openCarriage === 'none' || bytes.length === 0) return 0;
+    const isSettled = bytes[0] === LINE_FEED;
+    if (isSettled && this.#openCarriage === 'passed') passing.push(bytes.subarray(0, 1));
+    this.#openCarriage = 'none';
+    return isSettled ? 1 : 0;
+  }
+
+  /** Whether the event is for the client; whatever it says is noted. */
+  #passes(bytes: Buffer, start: number, end: number): boolean {
+    const glance = this.#glance(bytes, start, end);
+    if (glance === 'boring') return true;
+    const event = bytes.subarray(start, end);
+    if (glance === 'usage-beside-choices') {
+      this.#unreadUsage = Buffer.from(event);
+      return true;
+    }
+    return this.#read(event, true);
+  }
+
+  #glance(bytes: Buffer, start: number, end: number): Glance {
+    if (this.#id === '' || !matches(bytes, start, dataField)) return 'matters';
+    const opening = this.#opening;
+    let at = start + dataField.length;
+    const opened = start + opening.length;
+    if (opening.length > 0 && opened <= end && opening.compare(bytes, start, opened) === 0) {
+      at = opened;
+    } else if (bytes[at] === BRACKET_OPEN || bytes[at + 1] === BRACKET_OPEN) return 'matters';
+    let hasUsage = false;
+    let choicesAt = -1;
+    for (; at < end; at += 1) {
+      if (bytes[at] === QUOTE) {
+        const letter = bytes[at + 1];
+        if (letter === 0x75 && matches(bytes, at, usageKey)) {
+          if (!isNullBehind(bytes, at + usageKey.length)) hasUsage = true;
+        } else if (letter === 0x66 && matches(bytes, at, finishKey)) {
+          if (!isNullBehind(bytes, at + finishKey.length)) return 'matters';
+        } else if (letter === 0x65 && matches(bytes, at, errorKey)) {
+          if (!isNullBehind(bytes, at + errorKey.length)) return 'matters';
+        } else if (letter === 0x63 && matches(bytes, at, choicesKey)) {
+          if (choicesAt !== -1 || !isFilledListBehind(bytes, at + choicesKey.length)) return 'matters';
+          choicesAt = at;
+        }
+      }
+    }
+    if (hasUsage) return choicesAt === -1 ? 'matters' : 'usage-beside-choices';
+    if (opening.length === 0 && choicesAt !== -1)
+      this.#opening = Buffer.from(bytes.subarray(start, choicesAt));
+    return 'boring';
+  }
+
+  /**
+   * Reads an event to the full and returns whether it is for the client. What cannot be read of an event without its end is
+   * not the provider's fault but the connection's.
+   */
+  #read(event: Buffer, isWhole: boolean): boolean {
+    const frame = readEvent(event);
+    if (frame === undefined) {
+      // A JSON body where a stream was asked for has no data field; nobody would see the error in it.
+      if (!this.#sawData && event.includes('{')) this.#error ??= inspect(event).error;
+      return true;
+    }
+    const data = frame.data.trim();
+    if (data === DONE) {
+      this.#isDone = true;
+      return true;
+    }
+    if (data === '') return true;
+    this.#sawData = true;
+    try {
+      const chunk = parseJson(data);
+      if (frame.event === 'error') this.#error ??= errorInStream(chunk);
+      else if (isObject(chunk)) return this.#note(chunk, data);
+      else this.#error ??= unreadable(undefined);
+    } catch (cause) {
+      if (isWhole) this.#error ??= unreadable(cause);
+    }
+    return true;
+  }
+
+  #note(chunk: JsonObject, data: string): boolean {
+    if (this.#id === '') this.#id = textOf(chunk.id);
+    const found = findUsage(chunk, data);
+    if (found !== undefined) {
+      this.#usage = found;
+      this.#unreadUsage = undefined;
+    }
+    this.#error ??= errorInAnswer(chunk);
+    const choices = objectsIn(chunk.choices);
+    for (const choice of choices) {
+      if (textOf(choice.finish_reason) === '') continue;
+      const index = choice.index;
+      this.#finished.add(typeof index === 'number' ? index : 0);
+    }
+    const isUsageAlone = found !== undefined && Array.isArray(chunk.choices) && choices.length === 0;
+    return !(this.#hidesUsage && isUsageAlone);
+  }
+}
+
+function matches(bytes: Buffer, at: number, key: Buffer): boolean {
+  for (let index = 0; index < key.length; index += 1) if (bytes[at + index] !== key[index]) return false;
+  return true;
+}
+
+/** Whether a colon and null follow. A string that is no key has no colon behind it and counts as harmless. */
+function isNullBehind(bytes: Buffer, from: number): boolean {
+  let at = skipSpace(bytes, from);
+  if (bytes[at] !== COLON) return bytes[at] === 0x2c || bytes[at] === 0x7d || bytes[at] === BRACKET_CLOSE;
+  at = skipSpace(bytes, at + 1);
+  return bytes[at] === LETTER_N;
+}
+
+function isFilledListBehind(bytes: Buffer, from: number): boolean {
+  let at = skipSpace(bytes, from);
+  if (bytes[at] !== COLON) return false;
+  at = skipSpace(bytes, at + 1);
+  return isFilledList(bytes, at);
+}
+
+function isFilledList(bytes: Buffer, at: number): boolean {
+  return bytes[at] === BRACKET_OPEN && bytes[skipSpace(bytes, at + 1)] !== BRACKET_CLOSE;
+}
+
+function skipSpace(bytes: Buffer, from: number): number {
+  let at = from;
+  while (bytes[at] === 0x20 || bytes[at] === 0x09) at += 1;
+  return at;
+}
+
+function unreadable(cause: unknown): SignalboxError {
+  return new SignalboxError(
+    'upstream_invalid',
+    'The provider sent an answer that is not a chat completion.',
+    { cause },
+  );
+}
