@@ -1,49 +1,117 @@
-// How the data plane calls an upstream. The caller describes one HTTP/1.1 exchange and is told what happens, in order:
-// onHead, onData*, then exactly one of onEnd or onError. Implementations are synchronous up to the socket: no promise and
-// no stream object per chunk.
-import type { SignalboxError } from '#shared/errors.ts';
+// The data plane's HTTP/1.1 client: pooled connections, one synchronous parser per connection, no promise and no timer per
+// exchange. All time-outs are looked after by one ticker, which is precise enough for limits of seconds and costs nothing
+// per request. Why not a library: docs/decisions/2026-11-20-own-upstream-client.md.
+import { type Clock, systemClock } from '#shared/clock.ts';
+import { SignalboxError } from '#shared/errors.ts';
+import { limits } from '#shared/limits.ts';
+import type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from './contract.ts';
+import { type Resolve, systemResolve } from './dial.ts';
+import { Exchange } from './exchange.ts';
+import { Pool, type PoolSettings, stopping } from './pool.ts';
+import { writeHead } from './request-head.ts';
 
-export interface UpstreamRequest {
-  readonly origin: Origin;
-  readonly method: 'GET' | 'POST';
-  /** Path and query. */
-  readonly path: string;
-  /** Without host, content-length, transfer-encoding and connection: those belong to the client. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: readonly Buffer[];
-  /** From the last request byte to the first answer byte. */
-  readonly headTimeoutMs: number;
-  /** Between two bytes of the answer. */
-  readonly idleTimeoutMs: number;
+export type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from './contract.ts';
+export type { Resolve } from './dial.ts';
+
+export interface UpstreamClientOptions {
+  readonly clock?: Clock;
+  /** All addresses of a name; the system's resolver unless a test says otherwise. */
+  readonly resolve?: Resolve;
+  /** PEM certificates to trust instead of the system's, for tests. */
+  readonly certificateAuthorities?: readonly string[];
+  readonly connectTimeoutMs?: number;
+  readonly idleConnectionMs?: number;
+  readonly connectionsPerOriginMax?: number;
 }
 
-/** Where to dial. Made once per provider, when a snapshot is compiled. */
-export interface Origin {
-  readonly secure: boolean;
-  readonly host: string;
-  readonly port: number;
-  /** Whether the name may resolve to a private, loopback or link-local address. */
-  readonly allowPrivateNetwork: boolean;
+/** A time-out fires at most two of these late. */
+const TICK_MS = 100;
+
+export function createUpstreamClient(options: UpstreamClientOptions = {}): UpstreamClient {
+  return new PooledClient(options);
 }
 
-export interface UpstreamHandler {
-  onHead(status: number, headers: Readonly<Record<string, string | undefined>>): void;
-  onData(chunk: Buffer): void;
-  /** The answer arrived whole, as its framing says. */
-  onEnd(): void;
-  /** `upstream_unreachable`, `upstream_timeout`, `upstream_truncated`, `upstream_invalid` or `upstream_forbidden_address`. */
-  onError(error: SignalboxError): void;
+class PooledClient implements UpstreamClient {
+  readonly #settings: PoolSettings;
+  readonly #pools = new Map<string, Pool>();
+  /** Origins are made once per snapshot, so most look-ups need no key to be put together. */
+  #poolOf = new WeakMap<Origin, Pool>();
+  #ticker: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(options: UpstreamClientOptions) {
+    const clock = options.clock ?? systemClock;
+    this.#settings = {
+      resolve: options.resolve ?? systemResolve,
+      certificateAuthorities: options.certificateAuthorities,
+      connectTimeoutMs: options.connectTimeoutMs ?? limits.upstreamConnectMs,
+      idleConnectionMs: options.idleConnectionMs ?? limits.upstreamIdleConnectionMs,
+      connectionsMax: options.connectionsPerOriginMax ?? limits.upstreamConnectionsPerOriginMax,
+      nowMs: () => clock.monotonicMs(),
+    };
+  }
+
+  dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall {
+    const pool = this.#poolOf.get(request.origin) ?? this.#findPool(request.origin);
+    const nowMs = this.#settings.nowMs();
+    let bodyBytes = 0;
+    for (const part of request.body) bodyBytes += part.length;
+    let exchange: Exchange;
+    try {
+      exchange = new Exchange(
+        request,
+        handler,
+        writeHead(request, pool.hostLine, bodyBytes),
+        bodyBytes,
+        nowMs,
+      );
+    } catch (thrown) {
+      return refuse(request, handler, unsendable(thrown as Error));
+    }
+    if (this.#closed) return refuse(request, handler, stopping());
+    this.#ticker ??= setInterval(() => this.#tick(), TICK_MS).unref();
+    pool.dispatch(exchange, nowMs);
+    return exchange;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#ticker);
+    for (const pool of this.#pools.values()) pool.close();
+  }
+
+  #findPool(origin: Origin): Pool {
+    const key = `${origin.secure} ${origin.host} ${origin.port} ${origin.allowPrivateNetwork}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Pool(origin, this.#settings);
+      this.#pools.set(key, pool);
+    }
+    this.#poolOf.set(origin, pool);
+    return pool;
+  }
+
+  #tick(): void {
+    const nowMs = this.#settings.nowMs();
+    for (const pool of this.#pools.values()) pool.tick(nowMs);
+    // A second look, because a tick may report failures and failures may lead to new exchanges.
+    for (const pool of this.#pools.values()) if (!pool.empty) return;
+    // Nothing is open anywhere: rest, and forget the origins that configuration may have dropped long ago.
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
+    this.#pools.clear();
+    this.#poolOf = new WeakMap();
+  }
 }
 
-export interface UpstreamCall {
-  /** Gives the exchange up and closes its connection. No callback follows. */
-  abort(): void;
-  /** Stops reading, so that a slow client slows the upstream instead of filling memory. */
-  pause(): void;
-  resume(): void;
+function refuse(request: UpstreamRequest, handler: UpstreamHandler, error: SignalboxError): UpstreamCall {
+  const exchange = new Exchange(request, handler, '', 0, 0);
+  process.nextTick(() => exchange.fail(error));
+  return exchange;
 }
 
-export interface UpstreamClient {
-  dispatch(request: UpstreamRequest, handler: UpstreamHandler): UpstreamCall;
-  close(): void;
+function unsendable(cause: Error): SignalboxError {
+  return new SignalboxError('upstream_unreachable', `The request cannot be sent. ${cause.message}`, {
+    cause,
+  });
 }

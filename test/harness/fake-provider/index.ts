@@ -1,0 +1,288 @@
+// A provider for tests: a real HTTP server that speaks OpenAI's chat completions, misbehaves on request and keeps its own
+// bill. The bill is the ground truth of every accounting test: one entry per request that reached the model, written when
+// the request has arrived and updated as tokens are produced, whatever happens to the connection afterwards.
+import { createServer, type Server, type Socket } from 'node:net';
+import { composeAnswer, readChatRequest } from './answers.ts';
+import { type Behaviour, parseScript, requireScript, wellBehaved } from './behaviour.ts';
+import { type RawRequest, RequestReader } from './http-request.ts';
+import { answerSteps, type Ending, errorSteps, Reply, type Step, wholeSteps } from './reply.ts';
+
+export interface BilledCall {
+  /** The header `x-client-request-id`, under which the gateway sends the id of its attempt. */
+  readonly clientRequestId: string | undefined;
+  readonly model: string;
+  readonly streamed: boolean;
+  readonly promptTokens: number;
+  /** Produced so far; a request that got no answer has none, but its prompt was read and costs. */
+  readonly completionTokens: number;
+  /** The answer was sent whole. */
+  readonly finished: boolean;
+  /** The client left before that. */
+  readonly aborted: boolean;
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+}
+
+export interface RecordedRequest extends RawRequest {
+  /** Which connection it came on, counted from 1. */
+  readonly connection: number;
+  readonly at: number;
+  /** Raw bytes sent in answer, status line included. */
+  readonly bytesSent: number;
+}
+
+export interface FakeProviderOptions {
+  /** 0 or absent: the system chooses a free one. */
+  readonly port?: number;
+  /** A script that holds for every request, as `setBehaviour` would set it. */
+  readonly behaviour?: string;
+  /** Refuse calls that do not carry this bearer token. */
+  readonly requiredKey?: string;
+  /** How many of the latest requests are kept to look at; the bill is kept whole. */
+  readonly requestsKept?: number;
+}
+
+export interface BehaviourTarget {
+  /** Only for this model; otherwise for all. */
+  readonly model?: string;
+  /** Only for so many requests; otherwise until changed. */
+  readonly times?: number;
+}
+
+const REQUESTS_KEPT = 1000;
+const CONTROL_PREFIX = '/_';
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+interface Rule {
+  readonly changes: Partial<Behaviour>;
+  readonly model: string | undefined;
+  timesLeft: number;
+}
+
+/** Answers control requests (`/_bill` …) where the provider runs as a process of its own. */
+export type Control = (request: RawRequest) => object | undefined;
+
+export class FakeProvider {
+  readonly #server: Server;
+  readonly #options: FakeProviderOptions;
+  readonly #control: Control | undefined;
+  readonly #sockets = new Set<Socket>();
+  #bill: Mutable<BilledCall>[] = [];
+  #requests: Mutable<RecordedRequest>[] = [];
+  #rules: Rule[] = [];
+  #connections = 0;
+  #inFlight = 0;
+  #serial = 0;
+
+  constructor(options: FakeProviderOptions, control?: Control) {
+    this.#options = options;
+    this.#control = control;
+    if (options.behaviour !== undefined) this.setBehaviour(options.behaviour);
+    this.#server = createServer({ noDelay: true }, (socket) => this.#serve(socket));
+  }
+
+  async start(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#server.once('error', reject);
+    this.#server.listen(this.#options.port ?? 0, '127.0.0.1', 4096, resolve);
+    await promise;
+  }
+
+  get port(): number {
+    return (this.#server.address() as { port: number }).port;
+  }
+
+  /** Ends in `/v1`, as the base URL of a provider does. */
+  get baseUrl(): string {
+    return `http://127.0.0.1:${this.port}/v1`;
+  }
+
+  bill(): readonly BilledCall[] {
+    return this.#bill.map((call) => ({ ...call }));
+  }
+
+  requests(): readonly RecordedRequest[] {
+    return this.#requests.map((request) => ({ ...request }));
+  }
+
+  /** Connections accepted so far, connections open, requests not yet answered to the end. */
+  load(): { readonly accepted: number; readonly open: number; readonly inFlight: number } {
+    return { accepted: this.#connections, open: this.#sockets.size, inFlight: this.#inFlight };
+  }
+
+  /**
+   * Later calls override earlier ones where they say something; `ok` overrides everything. What a request asks for in
+   * `metadata.behaviour` overrides this, and this overrides what the name of a model says.
+   */
+  setBehaviour(script: string, target: BehaviourTarget = {}): void {
+    const changes = requireScript(script);
+    const timesLeft = target.times ?? Number.POSITIVE_INFINITY;
+    if (target.model === undefined && target.times === undefined) {
+      this.#rules = this.#rules.filter((rule) => rule.model !== undefined || rule.timesLeft < timesLeft);
+    }
+    this.#rules.push({ changes, model: target.model, timesLeft });
+  }
+
+  /** Forgets the bill, the requests and the behaviours, not the connections. */
+  reset(): void {
+    this.#bill = [];
+    this.#requests = [];
+    this.#rules = [];
+  }
+
+  /** Breaks every open connection, as a crash would. */
+  dropConnections(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
+  async stop(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#server.close(() => resolve());
+    for (const socket of this.#sockets) socket.destroy();
+    await promise;
+  }
+
+  #serve(socket: Socket): void {
+    const connection = ++this.#connections;
+    this.#sockets.add(socket);
+    const waiting: RawRequest[] = [];
+    let current: Reply | undefined;
+    const next = (): void => {
+      const request = waiting.shift();
+      current = request && this.#answer(request, connection, socket, next);
+      current?.play();
+    };
+    const reader = new RequestReader(() => socket.write('HTTP/1.1 100 Continue\r\n\r\n'));
+    socket.on('data', (bytes) => {
+      try {
+        waiting.push(...reader.push(bytes));
+      } catch {
+        socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n');
+        return;
+      }
+      if (current === undefined) next();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      current?.stop();
+    });
+  }
+
+  #answer(request: RawRequest, connection: number, socket: Socket, next: () => void): Reply {
+    const control = request.path.startsWith(CONTROL_PREFIX) ? this.#control?.(request) : undefined;
+    if (control !== undefined) {
+      const steps = wholeSteps(200, JSON.stringify(control), wellBehaved);
+      return new Reply(socket, steps, wellBehaved, {
+        onSent: () => undefined,
+        onEnd: () => next(),
+        onAbort: () => undefined,
+      });
+    }
+    const recorded: Mutable<RecordedRequest> = { ...request, connection, at: Date.now(), bytesSent: 0 };
+    this.#requests.push(recorded);
+    if (this.#requests.length > (this.#options.requestsKept ?? REQUESTS_KEPT)) this.#requests.shift();
+    const { steps, behaviour, call } = this.#plan(request);
+    if (call) this.#bill.push(call);
+    this.#inFlight++;
+    return new Reply(socket, steps, behaviour, {
+      onSent: (byteCount, tokens) => {
+        recorded.bytesSent += byteCount;
+        if (call) call.completionTokens += tokens;
+      },
+      onEnd: (how) => {
+        if (how === 'stall') return;
+        this.#inFlight--;
+        if (call) call.finished = how !== 'cut';
+        endConnection(how, behaviour, socket, next);
+      },
+      onAbort: () => {
+        this.#inFlight--;
+        if (call) call.aborted = true;
+      },
+    });
+  }
+
+  /** What to answer, and the bill for it if it reaches the model. */
+  #plan(request: RawRequest): {
+    steps: Generator<Step>;
+    behaviour: Behaviour;
+    call?: Mutable<BilledCall>;
+  } {
+    const plain = (status: number, message?: string) => ({
+      steps: errorSteps(status, wellBehaved, message),
+      behaviour: wellBehaved,
+    });
+    const key = this.#options.requiredKey;
+    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) return plain(401);
+    const path = request.path.split('?')[0]!;
+    if (path.endsWith('/models')) return { steps: modelList(), behaviour: wellBehaved };
+    if (!path.endsWith('/chat/completions')) return plain(404, `There is nothing at ${path}.`);
+    const chat = readChatRequest(request.body);
+    if (chat === undefined) return plain(400, 'The body is not a chat completion request.');
+    let behaviour: Behaviour;
+    try {
+      behaviour = this.#behaviourFor(chat.model, chat.script);
+    } catch (error) {
+      return plain(400, (error as Error).message);
+    }
+    if (behaviour.errorStatus !== undefined) {
+      return { steps: errorSteps(behaviour.errorStatus, behaviour), behaviour };
+    }
+    const answer = composeAnswer(chat, request.body, behaviour, ++this.#serial);
+    const steps = answerSteps(answer, chat, behaviour);
+    if (behaviour.nonsense === 'page') return { steps, behaviour };
+    return {
+      steps,
+      behaviour,
+      call: {
+        clientRequestId: request.headers['x-client-request-id'],
+        model: chat.model,
+        streamed: chat.streamed,
+        promptTokens: chat.promptTokens,
+        completionTokens: 0,
+        finished: false,
+        aborted: false,
+        at: Date.now(),
+      },
+    };
+  }
+
+  #behaviourFor(model: string, script: string | undefined): Behaviour {
+    let behaviour: Behaviour = { ...wellBehaved, ...parseScript(model) };
+    for (const rule of this.#rules) {
+      if (rule.model !== undefined && rule.model !== model) continue;
+      behaviour = { ...behaviour, ...rule.changes };
+      rule.timesLeft--;
+    }
+    this.#rules = this.#rules.filter((rule) => rule.timesLeft > 0);
+    return script === undefined ? behaviour : { ...behaviour, ...requireScript(script) };
+  }
+}
+
+function endConnection(how: Ending, behaviour: Behaviour, socket: Socket, next: () => void): void {
+  if (how === 'keep') next();
+  else if (how === 'cut' && behaviour.cutWith === 'rst') {
+    // A reset throws away what the kernel has not sent yet, so the bytes before the cut go first.
+    socket.write('', () => socket.resetAndDestroy());
+  } else socket.end(() => socket.destroy());
+}
+
+function modelList(): Generator<Step> {
+  const data = ['ok', 'fake-small', 'fake-large'].map((id) => ({
+    id,
+    object: 'model',
+    created: 1_700_000_000,
+    owned_by: 'fake',
+  }));
+  return wholeSteps(200, JSON.stringify({ object: 'list', data }), wellBehaved);
+}
+
+export async function startFakeProvider(
+  options: FakeProviderOptions = {},
+  control?: Control,
+): Promise<FakeProvider> {
+  const provider = new FakeProvider(options, control);
+  await provider.start();
+  return provider;
+}

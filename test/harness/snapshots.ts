@@ -1,0 +1,110 @@
+// Snapshots made by hand, for tests of what the data plane does with them. Written the way people think of a
+// configuration: names, and only what matters to the test.
+import { compatible } from '#data-plane/providers/compatible.ts';
+import type { Provider } from '#data-plane/providers/provider.ts';
+import type {
+  Deployment,
+  Principal,
+  ProviderEntry,
+  ProviderKey,
+  Route,
+  Snapshot,
+} from '#data-plane/snapshot/snapshot.ts';
+import { limits } from '#shared/limits.ts';
+import { Secret } from '#shared/secret.ts';
+
+export interface SnapshotSketch {
+  readonly revision?: number;
+  readonly providers?: readonly ProviderEntry[];
+  readonly deployments?: readonly Deployment[];
+  readonly aliases?: Readonly<Record<string, string>>;
+  readonly routes?: readonly Route[];
+  /** By the key as it is presented. */
+  readonly keys?: Readonly<Record<string, Principal>>;
+}
+
+export function snapshotOf(sketch: SnapshotSketch): Snapshot {
+  const { deployments = [], keys = {} } = sketch;
+  const providers = [...(sketch.providers ?? []), ...deployments.map(({ provider }) => provider)];
+  const byKey = new Map(Object.entries(keys));
+  return Object.freeze<Snapshot>({
+    revision: BigInt(sketch.revision ?? 1),
+    providers: new Map(providers.map((provider) => [provider.name, provider])),
+    models: Map.groupBy(deployments, ({ model }) => model),
+    aliases: new Map(Object.entries(sketch.aliases ?? {})),
+    routes: new Map((sketch.routes ?? []).map((route) => [route.slug, route])),
+    keys: { size: byKey.size, find: (presented) => byKey.get(presented) },
+  });
+}
+
+export interface ProviderSketch {
+  readonly kind?: Provider;
+  /** Ends in `/v1`; a provider without one answers locally or is only looked at. */
+  readonly baseUrl?: string;
+  readonly keys?: readonly ProviderKey[];
+  readonly claims?: (model: string) => boolean;
+}
+
+export function providerOf(name: string, sketch: ProviderSketch = {}): ProviderEntry {
+  const kind = sketch.kind ?? compatible('openai-compatible');
+  const url = sketch.baseUrl === undefined ? undefined : new URL(sketch.baseUrl);
+  return Object.freeze({
+    name,
+    kind,
+    origin: url && {
+      secure: url.protocol === 'https:',
+      host: url.hostname,
+      port: Number(url.port),
+      allowPrivateNetwork: true,
+    },
+    path: url === undefined ? '' : url.pathname + kind.path,
+    keys: sketch.keys ?? [],
+    matchesModel: sketch.claims ?? (() => false),
+  });
+}
+
+export function providerKeyOf(id: string, sketch: Partial<ProviderKey> = {}): ProviderKey {
+  const secret = new Secret(`provider-secret-${id}`);
+  return {
+    id,
+    secret,
+    headers: { authorization: `Bearer ${secret.reveal()}` },
+    weight: 1,
+    rpm: 0,
+    tpm: 0,
+    ...sketch,
+  };
+}
+
+export function deploymentOf(
+  model: string,
+  provider: ProviderEntry,
+  sketch: Partial<Deployment> = {},
+): Deployment {
+  const upstreamModel = sketch.upstreamModel ?? model;
+  return Object.freeze({
+    id: `${provider.name}:${model}:${upstreamModel}`,
+    model,
+    provider,
+    upstreamModel,
+    weight: 1,
+    priority: 1,
+    timeoutMs: limits.upstreamTimeoutMs,
+    region: '',
+    tags: [],
+    ...sketch,
+  });
+}
+
+export function routeOf(slug: string, members: readonly string[], fallbacks: readonly string[] = []): Route {
+  return {
+    slug,
+    strategy: 'priority',
+    members: members.map((model, index) => ({ model, weight: 1, priority: index })),
+    fallbacks,
+  };
+}
+
+export function principalOf(keyId: string, sketch: Partial<Principal> = {}): Principal {
+  return { keyId, name: keyId, mayUse: () => true, expiresAtMs: Number.POSITIVE_INFINITY, ...sketch };
+}
