@@ -1,0 +1,138 @@
+// Reading the ledger. Totals come from the daily sums, whose number does not grow with traffic; single attempts are read
+// newest first along the primary key, a page at a time.
+import { type Selectable, type SqlBool, sql } from 'kysely';
+import { type Db, reachingDatabase } from './database.ts';
+import type { AttemptsTable, UsageDailyTable } from './schema.ts';
+
+export const usageGroups = ['key', 'model', 'provider', 'route', 'day'] as const;
+export type UsageGroup = (typeof usageGroups)[number];
+
+const groupColumns = {
+  key: 'key_id',
+  model: 'model',
+  provider: 'provider',
+  route: 'route',
+  day: 'day',
+} as const satisfies Record<UsageGroup, keyof UsageDailyTable>;
+
+const summed = [
+  'requests',
+  'attempts',
+  'completed',
+  'failed',
+  'cancelled',
+  'interrupted',
+  'input_tokens',
+  'input_cache_read_tokens',
+  'input_cache_write_tokens',
+  'input_audio_tokens',
+  'output_tokens',
+  'output_reasoning_tokens',
+  'output_audio_tokens',
+  'unpriced_attempts',
+] as const satisfies readonly (keyof UsageDailyTable)[];
+
+export type UsageSums = Record<(typeof summed)[number], bigint> & {
+  /** Of the attempts that have a price; null when none has. */
+  readonly cost_nanodollars: bigint | null;
+};
+
+export interface UsageFilter {
+  /** Days in UTC, both included. */
+  readonly from?: string | undefined;
+  readonly to?: string | undefined;
+  readonly key?: string | undefined;
+  readonly model?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly route?: string | undefined;
+}
+
+export interface UsageQuery extends UsageFilter {
+  readonly groupBy: UsageGroup;
+  readonly limit: number;
+}
+
+function sumColumns() {
+  const sums = summed.map((name) => sql`coalesce(sum(${sql.ref(name)}), 0)::bigint as ${sql.ref(name)}`);
+  return sql.join([...sums, sql`sum(cost_nanodollars)::bigint as cost_nanodollars`]);
+}
+
+function conditions({ from, to, ...equals }: UsageFilter) {
+  const parts = [sql<SqlBool>`true`];
+  if (from !== undefined) parts.push(sql`day >= ${from}::date`);
+  if (to !== undefined) parts.push(sql`day <= ${to}::date`);
+  for (const name of ['key', 'model', 'provider', 'route'] as const) {
+    const value = equals[name];
+    if (value !== undefined) parts.push(sql`${sql.ref(groupColumns[name])} = ${value}`);
+  }
+  return sql.join(parts, sql` and `);
+}
+
+export async function usageTotals(db: Db, filter: UsageFilter): Promise<UsageSums> {
+  const { rows } = await reachingDatabase(() =>
+    sql<UsageSums>`select ${sumColumns()} from usage_daily where ${conditions(filter)}`.execute(db),
+  );
+  return rows[0]!;
+}
+
+/** The largest groups first, or the newest days. */
+export async function usageByGroup(
+  db: Db,
+  query: UsageQuery,
+): Promise<(UsageSums & { readonly group: string })[]> {
+  const column = sql.ref(groupColumns[query.groupBy]);
+  const order = query.groupBy === 'day' ? sql`day desc` : sql`sum(attempts) desc, ${column}`;
+  const { rows } = await reachingDatabase(() =>
+    sql<UsageSums & { group: string }>`
+      select ${column}::text as "group", ${sumColumns()} from usage_daily
+      where ${conditions(query)} group by ${column} order by ${order} limit ${query.limit}`.execute(db),
+  );
+  return rows;
+}
+
+export type StoredAttempt = Selectable<AttemptsTable>;
+
+export interface AttemptFilter {
+  readonly key?: string | undefined;
+  readonly model?: string | undefined;
+  readonly provider?: string | undefined;
+  readonly outcome?: AttemptsTable['outcome'] | undefined;
+  readonly requestId?: string | undefined;
+  readonly from?: Date | undefined;
+  /** Not included. */
+  readonly to?: Date | undefined;
+  /** Only what comes after this one in the list. */
+  readonly after?: { readonly day: string; readonly attemptId: string } | undefined;
+  readonly limit: number;
+}
+
+/** Newest first: by day, then by attempt id, which begins with the time. */
+export function listAttempts(db: Db, filter: AttemptFilter): Promise<StoredAttempt[]> {
+  const { key, model, provider, outcome, requestId, from, to, after, limit } = filter;
+  return reachingDatabase(() =>
+    db
+      .selectFrom('attempts')
+      .selectAll()
+      .$if(key !== undefined, (query) => query.where('key_id', '=', key!))
+      .$if(model !== undefined, (query) => query.where('model', '=', model!))
+      .$if(provider !== undefined, (query) => query.where('provider', '=', provider!))
+      .$if(outcome !== undefined, (query) => query.where('outcome', '=', outcome!))
+      .$if(requestId !== undefined, (query) => query.where('request_id', '=', requestId!))
+      // The day is said too, because partitions are left out by it.
+      .$if(from !== undefined, (query) =>
+        query.where('started_at', '>=', from!).where('day', '>=', from!.toISOString().slice(0, 10)),
+      )
+      .$if(to !== undefined, (query) =>
+        query.where('started_at', '<', to!).where('day', '<=', to!.toISOString().slice(0, 10)),
+      )
+      .$if(after !== undefined, (query) =>
+        query
+          .where('day', '<=', after!.day)
+          .where(sql<SqlBool>`(day, attempt_id) < (${after!.day}::date, ${after!.attemptId}::uuid)`),
+      )
+      .orderBy('day', 'desc')
+      .orderBy('attempt_id', 'desc')
+      .limit(limit)
+      .execute(),
+  );
+}
