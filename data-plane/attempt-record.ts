@@ -1,0 +1,151 @@
+// The paper trail of one attempt: the intent is written before anything is sent, the settlement exactly once, whichever
+// of the many ways an attempt can end comes first. Provider keys are counted here too, so that no path can forget it.
+import type { Clock } from '#shared/clock.ts';
+import type { ErrorCode, SignalboxError } from '#shared/errors.ts';
+import { uuidV7 } from '#shared/ids.ts';
+import type { Dialect, RequestHead } from './dialects/dialect.ts';
+import type { AttemptLedger, OpenAttempt, Outcome } from './meter/ledger.ts';
+import type { Served } from './relay.ts';
+import type { KeyUsage } from './routing/key-usage.ts';
+import type { Deployment, ProviderKey } from './snapshot/snapshot.ts';
+import { inputTotal, outputTotal, type Usage } from './turn/usage.ts';
+import type { UpstreamClient } from './upstream/client.ts';
+
+/** A request for one turn, after admission: everything that is the same for all of its attempts. */
+export interface Turn {
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly requestedModel: string;
+  /** Empty when the caller named a model. */
+  readonly route: string;
+  /** The client's dialect and operation, as the ledger calls it. */
+  readonly operation: string;
+  readonly dialect: Dialect;
+  readonly head: RequestHead;
+  /** Headers of the client that mean something to the provider. */
+  readonly forwardedHeaders: Readonly<Record<string, string>>;
+}
+
+/** Whom an attempt calls, and the how-manieth attempt of its request it is. */
+export interface Target {
+  readonly deployment: Deployment;
+  readonly key: ProviderKey | undefined;
+  readonly attemptNumber: number;
+}
+
+export type AttemptResult =
+  /** The client has an answer; with an error when the answer broke off after it had begun. */
+  | { readonly kind: 'answered'; readonly error: SignalboxError | undefined }
+  /** The client has seen nothing of this attempt. */
+  | { readonly kind: 'failed'; readonly error: SignalboxError; readonly refusal: Refusal | undefined }
+  /** There is nobody left to answer. */
+  | { readonly kind: 'cancelled' };
+
+/** A provider's own words for "no", for callers that speak its dialect. */
+export interface Refusal {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: Buffer;
+}
+
+export interface AttemptLimits {
+  readonly upstreamIdleMs: number;
+  readonly upstreamErrorBytesMax: number;
+  readonly responseBodyBytesMax: number;
+}
+
+export interface AttemptServices {
+  readonly upstream: UpstreamClient;
+  readonly limits: AttemptLimits;
+  readonly ledger: AttemptLedger;
+  readonly keyUsage: KeyUsage;
+  readonly clock: Clock;
+  readonly onSettled: (provider: string, outcome: Outcome, usage: Usage | undefined) => void;
+}
+
+/** What the upstream said of an answer, as far as it got. */
+export interface Findings {
+  readonly id: string;
+  readonly usage: Usage | undefined;
+  readonly rawUsage: string;
+}
+
+export function servedBy(turn: Turn, { deployment }: Target): Served {
+  return {
+    model: deployment.model,
+    provider: deployment.provider.name,
+    route: turn.route,
+  };
+}
+
+export const nothingFound: Findings = Object.freeze({ id: '', usage: undefined, rawUsage: '' });
+
+export class AttemptRecord {
+  readonly attemptId: string;
+  readonly #services: AttemptServices;
+  readonly #target: Target;
+  readonly #open: OpenAttempt;
+  readonly #startedMs: number;
+  #firstByteMs = 0;
+  #settled = false;
+
+  /** Throws `ledger_unavailable`; then nothing may be sent. */
+  constructor(services: AttemptServices, turn: Turn, target: Target) {
+    const { deployment, key } = target;
+    const { clock } = services;
+    const startedAtMs = clock.wallMs();
+    this.attemptId = uuidV7(startedAtMs);
+    this.#services = services;
+    this.#target = target;
+    this.#startedMs = clock.monotonicMs();
+    this.#open = services.ledger.open({
+      attemptId: this.attemptId,
+      requestId: turn.requestId,
+      attemptNumber: target.attemptNumber,
+      startedAtMs,
+      keyId: turn.keyId,
+      requestedModel: turn.requestedModel,
+      route: turn.route,
+      model: deployment.model,
+      deployment: deployment.id,
+      provider: deployment.provider.name,
+      providerKey: key?.id ?? '',
+      upstreamModel: deployment.upstreamModel,
+      operation: turn.operation,
+      streamed: turn.head.stream,
+      tags: deployment.tags,
+    });
+    if (key) services.keyUsage.countRequest(key, this.#startedMs);
+  }
+
+  elapsedMs(): number {
+    return this.#services.clock.monotonicMs() - this.#startedMs;
+  }
+
+  firstByte(): void {
+    // 0 stands for "none", so the fastest answer still took a millisecond.
+    if (this.#firstByteMs === 0) this.#firstByteMs = Math.ceil(this.elapsedMs()) || 1;
+  }
+
+  settle(outcome: Outcome, upstreamStatus: number, errorCode: ErrorCode | '', findings: Findings): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    const { keyUsage, clock, onSettled } = this.#services;
+    const { deployment, key } = this.#target;
+    const nowMs = clock.monotonicMs();
+    this.#open.settle({
+      outcome,
+      upstreamStatus,
+      errorCode,
+      durationMs: Math.round(nowMs - this.#startedMs),
+      firstByteMs: this.#firstByteMs,
+      usage: findings.usage,
+      rawUsage: findings.rawUsage,
+      upstreamId: findings.id,
+    });
+    if (key && findings.usage) {
+      keyUsage.countTokens(key, inputTotal(findings.usage) + outputTotal(findings.usage), nowMs);
+    }
+    onSettled(deployment.provider.name, outcome, findings.usage);
+  }
+}

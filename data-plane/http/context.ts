@@ -1,0 +1,34 @@
+// What the handlers of this surface share: one object per gateway, made once.
+
+import type { AttemptLimits, AttemptServices } from '../attempt-record.ts';
+import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
+import type { BodyLimits } from './body.ts';
+import type { Exchange, ExchangeLimits } from './exchange.ts';
+import type { HealthSource } from './health.ts';
+
+export interface GatewayLimits extends AttemptLimits, BodyLimits, ExchangeLimits {
+  readonly attemptsPerRequestMax: number;
+}
+
+export interface GatewayContext {
+  readonly snapshots: SnapshotSource;
+  readonly attempts: AttemptServices;
+  readonly limits: GatewayLimits;
+  readonly region: string;
+  readonly random: () => number;
+  readonly health: HealthSource;
+  readonly renderMetrics: () => Promise<string>;
+}
+
+/** A request whose key has been found good, and the configuration it is answered under. */
+export interface Admitted {
+  readonly snapshot: Snapshot;
+  readonly principal: Principal;
+}
+
+export type OpenHandler = (context: GatewayContext, exchange: Exchange) => Promise<void> | void;
+export type KeyHandler = (
+  context: GatewayContext,
+  exchange: Exchange,
+  admitted: Admitted,
+) => Promise<void> | void;

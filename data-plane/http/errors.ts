@@ -1,0 +1,20 @@
+// Every error of this surface leaves through here: the status and shape come from the error table and the dialect, and
+// what helps a client to react (when to come back, how to authenticate) goes into headers.
+import type { SignalboxError } from '#shared/errors.ts';
+import { openaiChat } from '../dialects/openai-chat/index.ts';
+import type { Exchange, RawHeaders } from './exchange.ts';
+
+export function answerError(exchange: Exchange, error: SignalboxError, extra: RawHeaders = []): void {
+  exchange.error = error;
+  exchange.answerJson(error.kind.status, openaiChat.renderError(error), [...errorHeaders(error), ...extra]);
+}
+
+export function errorHeaders(error: SignalboxError): string[] {
+  const headers: string[] = [];
+  if (error.retryAfterMs !== undefined) {
+    const ms = Math.max(0, Math.ceil(error.retryAfterMs));
+    headers.push('retry-after', String(Math.ceil(ms / 1000)), 'retry-after-ms', String(ms));
+  }
+  if (error.kind.status === 401) headers.push('www-authenticate', 'Bearer');
+  return headers;
+}

@@ -1,0 +1,93 @@
+// Trying targets until one answers. Only failures of the provider move on, and only while the client has not seen a
+// byte: first to another key of the same deployment where the key was at fault, then to the next deployment. What the
+// caller has to mend ends the request at once, in the provider's own words. Each target is tried at most once.
+import { SignalboxError } from '#shared/errors.ts';
+import { runAttempt } from '../attempt.ts';
+import { type AttemptResult, servedBy, type Target, type Turn } from '../attempt-record.ts';
+import { type ChooseKeyOptions, chooseKey } from '../routing/choose-key.ts';
+import { isAboutKey, mostInformative } from '../routing/failures.ts';
+import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
+import type { GatewayContext } from './context.ts';
+import { answerError } from './errors.ts';
+import type { Exchange } from './exchange.ts';
+
+export async function answerTurn(
+  context: GatewayContext,
+  exchange: Exchange,
+  turn: Turn,
+  candidates: readonly Deployment[],
+): Promise<void> {
+  const failures: SignalboxError[] = [];
+  for (const deployment of candidates) {
+    const settled = await tryDeployment(context, exchange, turn, deployment, failures);
+    if (settled || exchange.attempts >= context.limits.attemptsPerRequestMax) break;
+  }
+  if (!exchange.begun && !exchange.gone)
+    answerError(exchange, mostInformative(failures) ?? leadsNowhere(turn));
+}
+
+/** Whether the request is over: answered, refused for good, or without anyone to answer. */
+async function tryDeployment(
+  context: GatewayContext,
+  exchange: Exchange,
+  turn: Turn,
+  deployment: Deployment,
+  failures: SignalboxError[],
+): Promise<boolean> {
+  const { keyUsage, clock } = context.attempts;
+  const tried = new Set<ProviderKey>();
+  while (exchange.attempts < context.limits.attemptsPerRequestMax) {
+    const options: ChooseKeyOptions = {
+      usage: keyUsage,
+      nowMs: clock.monotonicMs(),
+      random: context.random,
+      exclude: tried,
+    };
+    const choice = chooseKey(deployment.provider, options);
+    if (choice.kind === 'exhausted') {
+      if (tried.size === 0) failures.push(keysExhausted(deployment, choice.retryAfterMs));
+      return false;
+    }
+    const key = choice.kind === 'key' ? choice.key : undefined;
+    exchange.attempts += 1;
+    const target: Target = { deployment, key, attemptNumber: exchange.attempts };
+    const result = await runAttempt(context.attempts, turn, target, exchange);
+    if (result.kind !== 'failed' || !result.error.kind.retryable) {
+      conclude(exchange, turn, target, result);
+      return true;
+    }
+    failures.push(result.error);
+    if (!key || !isAboutKey(result.error)) return false;
+    tried.add(key);
+  }
+  return false;
+}
+
+function conclude(exchange: Exchange, turn: Turn, target: Target, result: AttemptResult): void {
+  if (result.kind === 'answered') exchange.error = result.error;
+  if (result.kind !== 'failed') return;
+  exchange.served = servedBy(turn, target);
+  if (!result.refusal) {
+    answerError(exchange, result.error);
+    return;
+  }
+  exchange.error = result.error;
+  const { status, contentType, body } = result.refusal;
+  exchange.answer(status, contentType, body);
+}
+
+function keysExhausted({ provider }: Deployment, retryAfterMs: number): SignalboxError {
+  return new SignalboxError(
+    'upstream_rate_limited',
+    `Every key of the provider "${provider.name}" has reached its requests or tokens per minute. Try again later.`,
+    { retryAfterMs },
+  );
+}
+
+function leadsNowhere({ route }: Turn): SignalboxError {
+  return new SignalboxError(
+    'model_not_found',
+    `The route "${route}" leads to no model that exists. The operator has to give it a member or a fallback.`,
+    { param: 'model' },
+  );
+}

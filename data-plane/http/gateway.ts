@@ -1,0 +1,292 @@
+// The data plane's HTTP surface as one thing with a life: it listens, answers, and stops without dropping anyone. Built
+// from what it needs and nothing more, so that tests run the real surface over a snapshot made by hand.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type Clock, systemClock } from '#shared/clock.ts';
+import { SignalboxError } from '#shared/errors.ts';
+import { limits as sharedLimits } from '#shared/limits.ts';
+import type { Logger } from '#shared/log.ts';
+import type { Metrics } from '#shared/metrics.ts';
+import type { AttemptLedger } from '../meter/ledger.ts';
+import { admitHead } from '../policy/admission.ts';
+import { KeyUsage } from '../routing/key-usage.ts';
+import type { SnapshotSource } from '../snapshot/snapshot.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
+import { answerBrokenRequest } from './broken-request.ts';
+import type { Admitted, GatewayContext, GatewayLimits } from './context.ts';
+import { answerError } from './errors.ts';
+import { Exchange } from './exchange.ts';
+import { pathOf } from './headers.ts';
+import type { HealthReading } from './health.ts';
+import { GatewayMetrics } from './metrics.ts';
+import { logClosed } from './request-log.ts';
+import { allowed, isAdminPath, type Route, routeFor } from './routes.ts';
+
+export interface GatewayOptions {
+  readonly snapshots: SnapshotSource;
+  readonly ledger: AttemptLedger;
+  readonly upstream: UpstreamClient;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** What the rest of this instance says of itself. */
+  readonly health: () => Omit<HealthReading, 'revision' | 'draining' | 'inFlight' | 'region'>;
+  readonly region?: string;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  /** Serves the administration in an all-in-one instance. */
+  readonly adminHandler?: AdminHandler | undefined;
+  readonly limits?: Partial<ServerLimits>;
+}
+
+export type AdminHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+export interface ServerLimits extends GatewayLimits {
+  readonly requestHeaderBytesMax: number;
+  readonly requestHeadersMsMax: number;
+  readonly keepAliveMs: number;
+  readonly connectionsMax: number;
+  readonly requestsInFlightMax: number;
+  readonly drainMs: number;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** How often node:http looks for connections that are late with their headers. */
+const LATE_CHECK_MS = 1000;
+/** Peers that vanish without a word are found by the kernel's probes. */
+const KEEP_ALIVE_PROBE_MS = 30_000;
+
+export function createGateway(options: GatewayOptions): Gateway {
+  return new Gateway(options);
+}
+
+export class Gateway {
+  readonly #server: Server;
+  readonly #options: GatewayOptions;
+  readonly #limits: ServerLimits;
+  readonly #context: GatewayContext;
+  readonly #metrics: GatewayMetrics;
+  readonly #exchanges = new Set<Exchange>();
+  readonly #exchangeServices: ConstructorParameters<typeof Exchange>[0];
+  #draining = false;
+  #onQuiet: (() => void) | undefined;
+
+  constructor(options: GatewayOptions) {
+    const clock = options.clock ?? systemClock;
+    const limits: ServerLimits = { ...sharedLimits, ...options.limits };
+    this.#options = options;
+    this.#limits = limits;
+    this.#metrics = new GatewayMetrics(options.metrics, () => this.#exchanges.size);
+    this.#context = {
+      snapshots: options.snapshots,
+      attempts: {
+        ledger: options.ledger,
+        upstream: options.upstream,
+        keyUsage: new KeyUsage(),
+        clock,
+        limits,
+        onSettled: (provider, outcome, usage) => this.#metrics.attemptSettled(provider, outcome, usage),
+      },
+      limits,
+      region: options.region ?? '',
+      random: options.random ?? Math.random,
+      health: { read: () => this.#readHealth() },
+      renderMetrics: () => options.metrics.render(),
+    };
+    this.#exchangeServices = {
+      clock,
+      limits,
+      draining: () => this.#draining,
+      onClosed: (exchange) => this.#closed(exchange),
+    };
+    this.#server = this.#createServer();
+  }
+
+  /** Requests being answered now. */
+  get inFlight(): number {
+    return this.#exchanges.size;
+  }
+
+  get ready(): boolean {
+    return !this.#draining && this.#options.snapshots.current() !== undefined;
+  }
+
+  listen({ host, port }: Address): Promise<Address> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.removeListener('error', reject);
+        const bound = this.#server.address() as { readonly address: string; readonly port: number };
+        resolve({ host: bound.address, port: bound.port });
+      });
+    });
+  }
+
+  /**
+   * Readiness turns false, no connection is accepted, idle ones are closed, answers under way are finished. What is
+   * still running at the end of the time is ended with an error its client can read.
+   */
+  async close({ drainMs = this.#limits.drainMs }: { drainMs?: number } = {}): Promise<void> {
+    this.#draining = true;
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    this.#server.closeIdleConnections();
+    if (!(await this.#quietWithin(drainMs))) {
+      const stopping = new SignalboxError(
+        'draining',
+        'This instance is shutting down and could not wait any longer. Send the request again.',
+      );
+      for (const exchange of this.#exchanges) exchange.interrupt(stopping);
+      await this.#quietWithin(this.#limits.lingerMs);
+    }
+    // What is left are connections that nothing is asked on, and whatever the administration is still answering.
+    await within(this.#limits.lingerMs, closed);
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  #createServer(): Server {
+    const limits = this.#limits;
+    const server = createServer({
+      maxHeaderSize: limits.requestHeaderBytesMax,
+      headersTimeout: limits.requestHeadersMsMax,
+      // Bodies have a timer of their own, which answers properly; this one is behind it.
+      requestTimeout: limits.requestHeadersMsMax + limits.requestBodyMsMax,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: Math.min(LATE_CHECK_MS, limits.requestHeadersMsMax),
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      noDelay: true,
+    });
+    server.maxConnections = limits.connectionsMax;
+    server.on('request', (request, response) => this.#onRequest(request, response));
+    server.on('checkContinue', (request, response) => this.#onRequest(request, response));
+    server.on('clientError', answerBrokenRequest);
+    return server;
+  }
+
+  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const { adminHandler } = this.#options;
+    const path = pathOf(request.url ?? '/');
+    const route = routeFor(path);
+    if (adminHandler && route.operation === 'unknown' && isAdminPath(path)) {
+      // Whoever waits for "100 Continue" hears it from us; the administration reads all its bodies.
+      if (request.headers.expect !== undefined) response.writeContinue();
+      adminHandler(request, response);
+      return;
+    }
+    const exchange = new Exchange(this.#exchangeServices, path, request, response);
+    this.#exchanges.add(exchange);
+    this.#answer(exchange, route).catch((thrown: unknown) => this.#fail(exchange, thrown));
+  }
+
+  async #answer(exchange: Exchange, route: Route): Promise<void> {
+    exchange.operation = route.operation;
+    const method = exchange.request.method ?? 'GET';
+    if (route.access === 'key') {
+      const admitted = this.#admit(exchange);
+      const handler = route.methods[method === 'HEAD' ? 'GET' : method];
+      if (handler) await handler(this.#context, exchange, admitted);
+      else answerWithoutHandler(exchange, route, method);
+      return;
+    }
+    const handler = route.methods[method === 'HEAD' ? 'GET' : method];
+    if (handler) await handler(this.#context, exchange);
+    else answerWithoutHandler(exchange, route, method);
+  }
+
+  #admit(exchange: Exchange): Admitted {
+    if (this.#exchanges.size > this.#limits.requestsInFlightMax) {
+      throw new SignalboxError(
+        'overloaded',
+        `This instance is answering ${this.#limits.requestsInFlightMax} requests already. Try again in a moment.`,
+        { retryAfterMs: 1000 },
+      );
+    }
+    const snapshot = this.#options.snapshots.current();
+    if (!snapshot) {
+      throw new SignalboxError(
+        'not_ready',
+        'This instance has not received its configuration yet. Send the request again in a moment.',
+        { retryAfterMs: 1000 },
+      );
+    }
+    const { authorization, 'x-api-key': apiKey } = exchange.request.headers;
+    const principal = admitHead({
+      snapshot,
+      credentials: { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined },
+      nowMs: this.#context.attempts.clock.wallMs(),
+    });
+    exchange.keyId = principal.keyId;
+    return { snapshot, principal };
+  }
+
+  #fail(exchange: Exchange, thrown: unknown): void {
+    const error = SignalboxError.from(thrown);
+    if (exchange.begun) {
+      // Only a fault of ours gets here after an answer has begun; the client must not take it for whole.
+      exchange.error = error;
+      exchange.response.destroy();
+    } else {
+      answerError(exchange, error);
+    }
+  }
+
+  #closed(exchange: Exchange): void {
+    this.#exchanges.delete(exchange);
+    this.#metrics.requestClosed(exchange);
+    logClosed(this.#options.log, exchange);
+    if (!this.#draining) return;
+    // The connection only counts as idle after this event.
+    setImmediate(() => this.#server.closeIdleConnections());
+    if (this.#exchanges.size === 0) this.#onQuiet?.();
+  }
+
+  #quietWithin(waitMs: number): Promise<boolean> {
+    if (this.#exchanges.size === 0) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), waitMs);
+      this.#onQuiet = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
+  #readHealth(): HealthReading {
+    return {
+      ...this.#options.health(),
+      region: this.#context.region,
+      revision: this.#options.snapshots.current()?.revision,
+      draining: this.#draining,
+      inFlight: this.#exchanges.size,
+    };
+  }
+}
+
+async function within(waitMs: number, event: Promise<void>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, waitMs);
+  await Promise.race([event, promise]);
+  clearTimeout(timer);
+}
+
+function answerWithoutHandler(exchange: Exchange, route: Route, method: string): void {
+  if (Object.keys(route.methods).length === 0) {
+    const where = `${method} ${exchange.path}`;
+    throw new SignalboxError('not_found', `There is nothing at ${where}. GET / lists what there is.`);
+  }
+  const allow = allowed(route);
+  if (method === 'OPTIONS') {
+    exchange.answerEmpty(204, ['allow', allow]);
+    return;
+  }
+  const error = new SignalboxError(
+    'method_not_allowed',
+    `${exchange.path} does not take ${method}. It takes ${allow}.`,
+  );
+  answerError(exchange, error, ['allow', allow]);
+}

@@ -1,0 +1,34 @@
+// One line per request: successes at debug, failures of the caller at info, failures of ours or a provider's at warn.
+// Never a body, never a credential.
+import type { Logger } from '#shared/log.ts';
+import type { Exchange } from './exchange.ts';
+
+export function logClosed(log: Logger, exchange: Exchange): void {
+  const { error } = exchange;
+  if (!error) {
+    log.debug(describe(exchange), 'request answered');
+    return;
+  }
+  const line = { ...describe(exchange), code: error.code, reason: error.message };
+  if (error.kind.fault === 'caller') log.info(line, 'request failed');
+  else if (error.code === 'internal') log.error({ ...line, err: error.cause }, 'request failed');
+  else log.warn(line, 'request failed');
+}
+
+function describe(exchange: Exchange): Record<string, unknown> {
+  const { served } = exchange;
+  return {
+    requestId: exchange.requestId,
+    clientRequestId: exchange.clientRequestId,
+    operation: exchange.operation,
+    status: exchange.status,
+    keyId: exchange.keyId,
+    requestedModel: exchange.requestedModel,
+    route: served?.route,
+    model: served?.model,
+    provider: served?.provider,
+    attempts: exchange.attempts,
+    durationMs: Math.round(exchange.elapsedMs()),
+    firstByteMs: exchange.firstByteMs === undefined ? undefined : Math.round(exchange.firstByteMs),
+  };
+}

@@ -1,0 +1,139 @@
+// A data plane, put together: the configuration comes in over Sync, requests over HTTP, and usage goes out through the
+// journal to the bus. Parts start in the order in which they need each other and stop in reverse, so that the last
+// request's usage still finds its journal, and the journal its bus.
+import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { Bus } from '#shared/bus/bus.ts';
+import { systemClock } from '#shared/clock.ts';
+import { limits } from '#shared/limits.ts';
+import type { Logger } from '#shared/log.ts';
+import type { Metrics } from '#shared/metrics.ts';
+import type { Secret } from '#shared/secret.ts';
+import { Shutdown } from '#shared/shutdown.ts';
+import { type Address, type AdminHandler, createGateway, type Gateway } from './http/gateway.ts';
+import { type Journal, openJournal } from './meter/journal.ts';
+import { startPublisher } from './meter/publisher.ts';
+import { providerFor } from './providers/registry.ts';
+import { startSync } from './snapshot/sync.ts';
+import { createUpstreamClient } from './upstream/client.ts';
+
+export interface DataPlaneOptions {
+  readonly host: string;
+  /** 0 for any that is free. */
+  readonly port: number;
+  readonly dataDirectory: string;
+  readonly controlPlaneUrls: readonly string[];
+  readonly joinToken: Secret | undefined;
+  /** Made up and remembered when undefined. */
+  readonly nodeId: string | undefined;
+  /** Empty for nowhere in particular. */
+  readonly region: string;
+  readonly bus: Bus;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Serves the administration on the same port in an all-in-one instance. */
+  readonly adminHandler: AdminHandler | undefined;
+}
+
+export interface DataPlane {
+  readonly address: Address;
+  readonly nodeId: string;
+  /** Resolves when there is a configuration to serve from. */
+  ready(): Promise<void>;
+  close(options?: { drainMs?: number }): Promise<void>;
+}
+
+/** What each part may take to stop, beyond what the drain was given. */
+const STOP_MS_MAX = 15_000;
+
+/** Rejects when the port is taken, or for what the operator has to mend; nothing is left running then. */
+export async function startDataPlane(options: DataPlaneOptions): Promise<DataPlane> {
+  const shutdown = new Shutdown(options.log);
+  try {
+    return await start(options, shutdown);
+  } catch (thrown) {
+    await shutdown.run();
+    throw thrown;
+  }
+}
+
+async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<DataPlane> {
+  const { host, port, dataDirectory, region, bus, log, metrics } = options;
+  const clock = systemClock;
+  // Sync knows our name, which the journal needs; what Sync reports of the others is asked for later.
+  const parts: { journal?: Journal; gateway?: Gateway } = {};
+  const sync = await startSync({
+    urls: options.controlPlaneUrls,
+    joinToken: options.joinToken,
+    dataDirectory,
+    nodeId: options.nodeId,
+    region,
+    advertisedAddress: `${host}:${port}`,
+    providerFor,
+    load: () => parts.gateway?.inFlight ?? 0,
+    spoolBytes: () => parts.journal?.bytes() ?? 0,
+    journalEpochs: () => parts.journal?.epochs() ?? [],
+    onWatermark: (epoch, sequence) => parts.journal?.onWatermark(epoch, sequence),
+    clock,
+    log,
+    metrics,
+  });
+  shutdown.add('sync', () => sync.close());
+
+  const { nodeId } = sync;
+  const directory = join(dataDirectory, 'journal');
+  const journal = await openJournal({ directory, nodeId, region, clock, log, metrics });
+  parts.journal = journal;
+  shutdown.add('journal', () => journal.close());
+  const publisher = startPublisher({ journal, bus, clock, log, metrics });
+  shutdown.add('publisher', () => publisher.close());
+  const upstream = createUpstreamClient({ clock });
+  shutdown.add('upstream connections', () => upstream.close());
+
+  const gateway = createGateway({
+    snapshots: sync,
+    ledger: journal.ledger,
+    upstream,
+    region,
+    clock,
+    log,
+    metrics,
+    adminHandler: options.adminHandler,
+    health: () => {
+      const bytes = journal.bytes();
+      return {
+        nodeId,
+        syncConnected: sync.status().connected,
+        bus: bus.state,
+        journal: { writable: bytes < limits.journalBytesMax, bytes },
+      };
+    },
+  });
+  parts.gateway = gateway;
+  const address = await gateway.listen({ host, port });
+  watchEventLoop(metrics, shutdown);
+  return {
+    address,
+    nodeId,
+    ready: () => sync.ready(),
+    close({ drainMs = limits.drainMs } = {}) {
+      shutdown.add('requests', () => gateway.close({ drainMs }), { withinMs: drainMs + STOP_MS_MAX });
+      return shutdown.run();
+    },
+  };
+}
+
+/** How precisely the loop is watched; shorter stalls than this do not matter to a request. */
+const WATCH_MS = 10;
+const NANOSECONDS_PER_SECOND = 1e9;
+
+function watchEventLoop(metrics: Metrics, shutdown: Shutdown): void {
+  const delay = monitorEventLoopDelay({ resolution: WATCH_MS });
+  delay.enable();
+  metrics.gauge('signalbox_event_loop_stall_seconds', (gauge) => {
+    // The watcher measures from one look to the next, so an idle loop shows the time between looks.
+    gauge.set(Math.max(0, delay.max / NANOSECONDS_PER_SECOND - WATCH_MS / 1000));
+    delay.reset();
+  });
+  shutdown.add('event loop watch', () => void delay.disable());
+}

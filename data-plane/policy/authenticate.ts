@@ -1,0 +1,45 @@
+// Who is asking. A key arrives as `Authorization: Bearer …`, as every OpenAI SDK sends it, or as `x-api-key`. Missing,
+// unknown and expired keys are told apart, because each has another remedy; what was presented is never repeated.
+import { SignalboxError } from '#shared/errors.ts';
+import type { Principal } from '../snapshot/snapshot.ts';
+import type { Arrival, Credentials, Step } from './step.ts';
+
+const SCHEME = 'bearer ';
+
+export const authenticate: Step<Arrival, Principal> = {
+  name: 'authenticate',
+
+  run({ snapshot, credentials, nowMs }) {
+    const principal = snapshot.keys.find(presentedKey(credentials));
+    if (!principal) {
+      throw new SignalboxError(
+        'invalid_api_key',
+        'The API key is not known here. Check that it was copied whole, or ask the operator for a new one.',
+      );
+    }
+    if (principal.expiresAtMs <= nowMs) {
+      throw new SignalboxError(
+        'expired_api_key',
+        `The API key "${principal.name}" has expired. Ask the operator for a new one.`,
+      );
+    }
+    return principal;
+  },
+};
+
+function presentedKey({ authorization, apiKey }: Credentials): string {
+  if (authorization === undefined || authorization === '') {
+    if (apiKey) return apiKey;
+    throw new SignalboxError(
+      'missing_api_key',
+      'No API key was sent. Send it as the header "Authorization: Bearer <key>" or "x-api-key: <key>".',
+    );
+  }
+  if (authorization.slice(0, SCHEME.length).toLowerCase() === SCHEME) {
+    return authorization.slice(SCHEME.length).trim();
+  }
+  throw new SignalboxError(
+    'invalid_api_key',
+    'The Authorization header is not of the form "Bearer <key>". Put the word Bearer before the key.',
+  );
+}

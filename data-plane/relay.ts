@@ -1,0 +1,176 @@
+// Giving an answer to the client as it comes in. One relay per answer, synchronous per chunk: bytes that arrive together
+// are taken through the tap and sent together, a client that reads slowly slows its upstream instead of filling memory,
+// and nothing is sent before there is something good to send, because the first byte is what makes failing over
+// impossible.
+import { SignalboxError } from '#shared/errors.ts';
+import type { Dialect, StreamReport, StreamTap } from './dialects/dialect.ts';
+import type { UpstreamCall } from './upstream/client.ts';
+
+/** The client's end of an answer, whatever carries it. */
+export interface ClientAnswer {
+  /** Whether the head has been sent. */
+  readonly begun: boolean;
+  /** Told when the client can take more, and when the answer has to stop. */
+  listener: AnswerListener | undefined;
+  /** An upstream is about to be called; the first time counts as the end of the gateway's own work. */
+  upstreamCalled(): void;
+  begin(head: AnswerHead): void;
+  /** False when the client is slow: send no more until `onDrain`. */
+  write(bytes: Buffer): boolean;
+  end(bytes: Buffer): void;
+}
+
+export interface AnswerListener {
+  onDrain?(): void;
+  /** The client left (`client_closed`) or this instance has to stop (`draining`). Called at most once. */
+  onStop(reason: SignalboxError): void;
+}
+
+export interface AnswerHead {
+  readonly status: number;
+  readonly contentType: string;
+  /** Undefined for a stream. */
+  readonly bodyBytes: number | undefined;
+  readonly served: Served;
+}
+
+/** What answered, as the client is told in headers. */
+export interface Served {
+  readonly model: string;
+  readonly provider: string;
+  /** Empty when the caller named a model. */
+  readonly route: string;
+}
+
+export const noBytes = Buffer.alloc(0);
+
+export interface StreamRelayOptions {
+  readonly tap: StreamTap;
+  readonly dialect: Dialect;
+  readonly client: ClientAnswer;
+  readonly head: AnswerHead;
+  /** The exchange to slow down. */
+  readonly upstream: UpstreamCall;
+  /** The stream opened with an error: nothing has been sent, another target may do better. */
+  readonly onFalseStart: (error: SignalboxError) => void;
+  /** Whatever went wrong while relaying, outside any call from the owner. */
+  readonly onFault: (thrown: unknown) => void;
+}
+
+export interface StreamEnding {
+  readonly report: StreamReport;
+  /** Undefined when the stream was whole. */
+  readonly error: SignalboxError | undefined;
+  send(): void;
+}
+
+/** An upstream's stream on its way to a client of the same dialect, byte by byte the same. */
+export class StreamRelay {
+  readonly #options: StreamRelayOptions;
+  #waiting: Buffer[] = [];
+  #closed = false;
+
+  constructor(options: StreamRelayOptions) {
+    this.#options = options;
+  }
+
+  push(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    if (this.#waiting.length === 1) process.nextTick(flushLater, this);
+  }
+
+  /** What is known of the stream so far. */
+  report(): StreamReport {
+    return this.#options.tap.report();
+  }
+
+  /**
+   * The stream is over, `cut` when something ended it. Returns what it was and how to send the rest, so that the owner
+   * can settle in between. A stream that is not whole ends with an error frame and without an end mark; one that had
+   * said it was finished is whole, however its connection ended.
+   */
+  finish(cut?: SignalboxError): StreamEnding {
+    const { tap } = this.#options;
+    const last = this.#drainTap();
+    const isSaid = tap.report().error !== undefined;
+    const { bytes, report } = tap.end();
+    this.#closed = true;
+    const error = report.error ?? (report.complete ? undefined : (cut ?? brokeOff()));
+    // Bytes left over by a cut are half an event; a proper end may just lack the blank line behind the last one.
+    const rest = cut || (error && !report.error) ? noBytes : bytes;
+    const isUnsaid = error && !isSaid && rest.length === 0;
+    return {
+      report,
+      error,
+      send: () => this.#sendLast([last, isUnsaid ? this.#errorFrame(error) : rest]),
+    };
+  }
+
+  /** Ends a stream that can no longer be read. */
+  breakOff(error: SignalboxError): void {
+    this.#closed = true;
+    this.#sendLast([this.#errorFrame(error)]);
+  }
+
+  /** The client is gone; nothing more is to be sent. */
+  abandon(): StreamReport {
+    this.#drainTap();
+    this.#closed = true;
+    return this.#options.tap.report();
+  }
+
+  flush(): void {
+    if (this.#closed || this.#waiting.length === 0) return;
+    const { client, tap, head, upstream } = this.#options;
+    const bytes = this.#drainTap();
+    if (bytes.length === 0) return;
+    if (!client.begun) {
+      const { error } = tap.report();
+      if (error) {
+        this.#options.onFalseStart(error);
+        return;
+      }
+      client.begin(head);
+    }
+    if (!client.write(bytes)) upstream.pause();
+  }
+
+  fault(thrown: unknown): void {
+    this.#options.onFault(thrown);
+  }
+
+  #drainTap(): Buffer {
+    if (this.#waiting.length === 0) return noBytes;
+    const bytes = this.#waiting.length === 1 ? this.#waiting[0]! : Buffer.concat(this.#waiting);
+    this.#waiting = [];
+    return this.#options.tap.push(bytes);
+  }
+
+  #errorFrame(error: SignalboxError): Buffer {
+    const { dialect } = this.#options;
+    return dialect.framing.write(dialect.renderStreamError(error));
+  }
+
+  #sendLast(parts: Buffer[]): void {
+    const { client, head } = this.#options;
+    if (!client.begun) client.begin(head);
+    const filled = parts.filter((part) => part.length > 0);
+    client.end(filled.length === 1 ? filled[0]! : Buffer.concat(filled));
+  }
+}
+
+// One function for all relays, so that scheduling a flush allocates nothing.
+function flushLater(relay: StreamRelay): void {
+  try {
+    relay.flush();
+  } catch (thrown) {
+    relay.fault(thrown);
+  }
+}
+
+export function brokeOff(): SignalboxError {
+  return new SignalboxError(
+    'upstream_truncated',
+    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
+  );
+}

@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
+import type { Deployment, Snapshot } from '../snapshot/snapshot.ts';
+import { type CandidateOptions, planFor } from './candidates.ts';
+import { inOrder } from './order.ts';
+import { resolve } from './resolve.ts';
+
+const openai = providerOf('openai', { claims: (model) => model.startsWith('gpt-') });
+const backup = providerOf('backup', { claims: (model) => model.startsWith('gpt-4') });
+const never = providerOf('never');
+const nowhere: CandidateOptions = { region: '', random: () => 0.5 };
+
+function names(snapshot: Snapshot, name: string, options = nowhere): string[] | undefined {
+  return planFor(snapshot, name, options)?.candidates.map(({ id }) => id);
+}
+
+describe('a name', () => {
+  const pinned = deploymentOf('gpt-4o', openai, { upstreamModel: 'gpt-4o-2024-11-20' });
+  const elsewhere = deploymentOf('gpt-4o', never);
+  const slashed = deploymentOf('openai/odd', never);
+  const snapshot = snapshotOf({
+    providers: [openai, backup, never],
+    deployments: [pinned, elsewhere, slashed],
+    aliases: { fast: 'quick', quick: 'gpt-4o', round: 'about', about: 'round', lost: 'nothing' },
+    routes: [routeOf('smart', ['gpt-4o'])],
+  });
+
+  test('follows a chain of aliases to a model', () => {
+    expect(resolve(snapshot, 'fast')).toEqual(resolve(snapshot, 'gpt-4o'));
+  });
+
+  test('whose aliases lead in a circle means nothing', () => {
+    expect(resolve(snapshot, 'round')).toBeUndefined();
+  });
+
+  test('whose alias leads nowhere means nothing', () => {
+    expect(resolve(snapshot, 'lost')).toBeUndefined();
+  });
+
+  test('of a route leads to the route', () => {
+    expect(planFor(snapshot, 'smart', nowhere)).toMatchObject({
+      route: 'smart',
+      candidates: [{ model: 'gpt-4o' }, {}],
+    });
+  });
+
+  test('written provider/model takes that provider’s deployments of the model', () => {
+    expect(names(snapshot, 'openai/gpt-4o')).toEqual([pinned.id]);
+  });
+
+  test('written provider/model without a deployment is taken at its word', () => {
+    expect(planFor(snapshot, 'never/some/deep/model', nowhere)?.candidates).toMatchObject([
+      { id: 'never/some/deep/model', provider: { name: 'never' }, upstreamModel: 'some/deep/model' },
+    ]);
+  });
+
+  test('of a model wins over provider/model', () => {
+    expect(names(snapshot, 'openai/odd')).toEqual([slashed.id]);
+  });
+
+  test.each(['openai/', '/gpt-4o', 'unknown/gpt-4o', ''])('%j means nothing', (name) => {
+    expect(resolve(snapshot, name)).toBeUndefined();
+  });
+
+  test('that providers claim goes to the first of them and keeps the others for failover', () => {
+    expect(names(snapshot, 'gpt-4.1')).toEqual(['openai/gpt-4.1', 'backup/gpt-4.1']);
+    expect(names(snapshot, 'gpt-3.5')).toEqual(['openai/gpt-3.5']);
+  });
+});
+
+describe('the order of candidates', () => {
+  test('puts lower priorities first and the own region first among equals', () => {
+    const far = deploymentOf('m', openai, { id: 'far', region: 'us' });
+    const near = deploymentOf('m', openai, { id: 'near', region: 'eu' });
+    const last = deploymentOf('m', openai, { id: 'last', region: 'eu', priority: 2 });
+    const snapshot = snapshotOf({ deployments: [last, far, near] });
+    expect(names(snapshot, 'm', { region: 'eu', random: () => 0.5 })).toEqual(['near', 'far', 'last']);
+  });
+
+  test('goes through the members of a route before its fallbacks, each deployment once', () => {
+    const [a, b, c] = ['a', 'b', 'c'].map((model) => deploymentOf(model, openai, { id: model }));
+    const snapshot = snapshotOf({
+      deployments: [a!, b!, c!],
+      routes: [routeOf('main', ['b', 'a'], ['c', 'b', 'missing'])],
+    });
+    expect(names(snapshot, 'main')).toEqual(['b', 'a', 'c']);
+  });
+
+  test('ends when routes fall back to each other', () => {
+    const snapshot = snapshotOf({
+      deployments: ['a', 'b'].map((model) => deploymentOf(model, openai, { id: model })),
+      routes: [routeOf('one', ['a'], ['two']), routeOf('two', ['b'], ['one', 'two'])],
+    });
+    expect(names(snapshot, 'two')).toEqual(['b', 'a']);
+  });
+
+  test('is a permutation without repetition, whatever the graph of names looks like', () => {
+    const name = fc.constantFrom('a', 'b', 'c', 'r1', 'r2', 'r3', 'x', 'y', 'nothing');
+    const graph = fc.record({
+      members: fc.array(fc.array(name, { maxLength: 4 }), { minLength: 3, maxLength: 3 }),
+      fallbacks: fc.array(fc.array(name, { maxLength: 4 }), { minLength: 3, maxLength: 3 }),
+      targets: fc.tuple(name, name),
+      chances: fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true })),
+    });
+    fc.assert(
+      fc.property(graph, name, ({ members, fallbacks, targets, chances }, asked) => {
+        const deployments = ['a', 'b', 'c'].flatMap((model) =>
+          [1, 2].map((copy) => deploymentOf(model, openai, { id: `${model}${copy}` })),
+        );
+        const snapshot = snapshotOf({
+          deployments,
+          aliases: { x: targets[0], y: targets[1] },
+          routes: members.map((list, index) => routeOf(`r${index + 1}`, list, fallbacks[index]!)),
+        });
+        const found =
+          names(snapshot, asked, { region: '', random: () => chances.next().value as number }) ?? [];
+        expect(new Set(found).size).toBe(found.length);
+        expect(found.every((id) => deployments.some((deployment) => deployment.id === id))).toBe(true);
+      }),
+    );
+  });
+
+  test('keeps everyone exactly once and never puts a higher priority number first', () => {
+    const items = fc.array(fc.record({ priority: fc.nat(3), weight: fc.nat(3) }), { maxLength: 12 });
+    const chances = fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true }));
+    fc.assert(
+      fc.property(items, chances, (list, stream) => {
+        const ordered = inOrder(list, { random: () => stream.next().value as number });
+        expect(ordered).toHaveLength(list.length);
+        expect(new Set(ordered)).toEqual(new Set(list));
+        for (let index = 1; index < ordered.length; index++) {
+          expect(ordered[index]!.priority).toBeGreaterThanOrEqual(ordered[index - 1]!.priority);
+        }
+      }),
+    );
+  });
+
+  test('gives weights their share of first places, and weight 0 none while others are there', () => {
+    let seed = 1;
+    const random = () => {
+      seed = (seed * 48271) % 2147483647;
+      return seed / 2147483647;
+    };
+    const items = [
+      { name: 'three', priority: 0, weight: 3 },
+      { name: 'one', priority: 0, weight: 1 },
+      { name: 'none', priority: 0, weight: 0 },
+    ];
+    const first = Map.groupBy(
+      Array.from({ length: 4000 }, () => inOrder(items, { random })[0]!.name),
+      (name) => name,
+    );
+    expect(first.has('none')).toBe(false);
+    const share = first.get('three')!.length / 4000;
+    expect(share).toBeGreaterThan(0.72);
+    expect(share).toBeLessThan(0.78);
+  });
+});
+
+describe('a single deployment', () => {
+  test('is used without asking chance', () => {
+    const only: Deployment = deploymentOf('m', providerOf('p', { keys: [providerKeyOf('k')] }));
+    const random = () => {
+      throw new RangeError('nobody should draw lots for one');
+    };
+    expect(planFor(snapshotOf({ deployments: [only] }), 'm', { region: 'eu', random })?.candidates).toEqual([
+      only,
+    ]);
+  });
+});

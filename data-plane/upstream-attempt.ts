@@ -1,0 +1,334 @@
+// An attempt over the network, at an upstream that speaks the client's dialect: the original bytes go out with the model
+// changed, and the answer's bytes come back untouched. A synchronous machine, driven by the upstream client's callbacks
+// and by the client's end:
+//
+//   calling ── 2xx, a stream ──▶ streaming ──▶ over          calling ── 2xx, a body ──▶ holding ──▶ over
+//   calling ── anything else ──▶ refused ───▶ over
+//
+// A body is held until it is whole, so that a cut or an error in it can still be mended by another target.
+import { build } from '#shared/build.ts';
+import { SignalboxError } from '#shared/errors.ts';
+import {
+  AttemptRecord,
+  type AttemptResult,
+  type AttemptServices,
+  type Findings,
+  nothingFound,
+  type Refusal,
+  servedBy,
+  type Target,
+  type Turn,
+} from './attempt-record.ts';
+import type { UpstreamHeaders } from './dialects/dialect.ts';
+import { type AnswerHead, type AnswerListener, type ClientAnswer, noBytes, StreamRelay } from './relay.ts';
+import type { UpstreamCall, UpstreamHandler } from './upstream/client.ts';
+
+type Phase = 'calling' | 'streaming' | 'holding' | 'refused' | 'over';
+
+export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
+  readonly #services: AttemptServices;
+  readonly #turn: Turn;
+  readonly #target: Target;
+  readonly #client: ClientAnswer;
+  readonly #record: AttemptRecord;
+  #resolve: (result: AttemptResult) => void = () => {};
+  #phase: Phase = 'calling';
+  #call: UpstreamCall | undefined;
+  #callOver = false;
+  #status = 0;
+  #headers: UpstreamHeaders = {};
+  #relay: StreamRelay | undefined;
+  #firstByteTimer: NodeJS.Timeout | undefined;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+
+  constructor(services: AttemptServices, turn: Turn, target: Target, client: ClientAnswer) {
+    this.#services = services;
+    this.#turn = turn;
+    this.#target = target;
+    this.#client = client;
+    this.#record = new AttemptRecord(services, turn, target);
+  }
+
+  run(): Promise<AttemptResult> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.#client.listener = this;
+      try {
+        this.#dispatch();
+      } catch (thrown) {
+        this.#fail(SignalboxError.from(thrown));
+      }
+    });
+  }
+
+  #dispatch(): void {
+    const { head, dialect, forwardedHeaders } = this.#turn;
+    const { deployment, key } = this.#target;
+    const { origin, path, kind } = deployment.provider;
+    if (!origin) throw new Error(`The provider ${deployment.provider.name} has no address.`);
+    const { usageUnasked = false } = kind;
+    const body = dialect.splice(head, { model: deployment.upstreamModel, usageUnasked });
+    const headers = {
+      ...forwardedHeaders,
+      'content-type': 'application/json',
+      accept: head.stream ? dialect.framing.contentType : 'application/json',
+      // What passes through untouched must be readable on the way: usage is metered from it.
+      'accept-encoding': 'identity',
+      'user-agent': build,
+      'x-client-request-id': this.#record.attemptId,
+      ...(key ? key.headers : kind.headers('')),
+    };
+    this.#client.upstreamCalled();
+    this.#call = this.#services.upstream.dispatch(
+      {
+        origin,
+        method: 'POST',
+        path,
+        headers,
+        body,
+        headTimeoutMs: deployment.timeoutMs,
+        idleTimeoutMs: this.#services.limits.upstreamIdleMs,
+      },
+      this,
+    );
+  }
+
+  onHead(status: number, headers: UpstreamHeaders): void {
+    try {
+      this.#record.firstByte();
+      this.#status = status;
+      this.#headers = headers;
+      this.#phase = this.#phaseFor(status, headers);
+      if (this.#phase === 'streaming') this.#startStream();
+    } catch (thrown) {
+      this.#fail(SignalboxError.from(thrown));
+    }
+  }
+
+  onData(chunk: Buffer): void {
+    try {
+      this.#take(chunk);
+    } catch (thrown) {
+      this.#fail(SignalboxError.from(thrown));
+    }
+  }
+
+  onEnd(): void {
+    this.#callOver = true;
+    try {
+      if (this.#phase === 'streaming') this.#endStream();
+      else if (this.#phase === 'holding') this.#endBody();
+      else if (this.#phase === 'refused') this.#endRefusal(true);
+    } catch (thrown) {
+      this.#fail(SignalboxError.from(thrown));
+    }
+  }
+
+  onError(error: SignalboxError): void {
+    this.#callOver = true;
+    // A refusal that broke off is still a refusal: its status says what happened.
+    if (this.#phase === 'refused') this.#endRefusal(false);
+    else this.#fail(error);
+  }
+
+  onDrain(): void {
+    this.#call?.resume();
+  }
+
+  onStop(reason: SignalboxError): void {
+    if (reason.code === 'client_closed') this.#cancel(reason);
+    else this.#fail(reason);
+  }
+
+  #cancel(reason: SignalboxError): void {
+    const report = this.#relay?.abandon();
+    this.#close();
+    // Some clients hang up as soon as they have read the end mark. They have what they asked for.
+    if (report?.complete && report.usage) this.#record.settle('completed', this.#status, '', report);
+    else this.#record.settle('cancelled', this.#status, reason.code, report ?? nothingFound);
+    this.#resolve({ kind: 'cancelled' });
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#phase === 'streaming') {
+      this.#clearTimer();
+      this.#relay!.push(chunk);
+    } else if (this.#phase !== 'over') {
+      this.#hold(chunk);
+    }
+  }
+
+  #phaseFor(status: number, headers: UpstreamHeaders): Phase {
+    if (!isSuccess(status) || isEncoded(headers)) return 'refused';
+    if (!this.#turn.head.stream) return 'holding';
+    return isType(headers['content-type'], this.#turn.dialect.framing.contentType) ? 'streaming' : 'refused';
+  }
+
+  #startStream(): void {
+    const { dialect, head } = this.#turn;
+    this.#relay = new StreamRelay({
+      tap: dialect.tap(head),
+      dialect,
+      client: this.#client,
+      head: this.#answerHead(dialect.framing.contentType, undefined),
+      upstream: this.#call!,
+      onFalseStart: (error) => this.#giveUp(error, this.#relay!.report()),
+      onFault: (thrown) => this.#fail(SignalboxError.from(thrown)),
+    });
+    // A head and then silence is no first byte: the deadline goes on until the stream says something.
+    const leftMs = Math.max(this.#target.deployment.timeoutMs - this.#record.elapsedMs(), 0);
+    this.#firstByteTimer = setTimeout(() => this.#fail(silent(this.#target)), leftMs);
+  }
+
+  #endStream(cause?: SignalboxError): void {
+    const ending = this.#relay!.finish(cause);
+    const { report, error } = ending;
+    if (error && !this.#client.begun) {
+      this.#giveUp(error, report);
+      return;
+    }
+    this.#close();
+    this.#record.settle(error ? 'failed' : 'completed', this.#status, error?.code ?? '', report);
+    ending.send();
+    this.#resolve({ kind: 'answered', error });
+  }
+
+  #hold(chunk: Buffer): void {
+    const { responseBodyBytesMax, upstreamErrorBytesMax } = this.#services.limits;
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    if (this.#phase === 'refused' && this.#heldBytes > upstreamErrorBytesMax) this.#endRefusal(false);
+    else if (this.#phase === 'holding' && this.#heldBytes > responseBodyBytesMax) {
+      this.#fail(tooLarge(this.#target, responseBodyBytesMax));
+    }
+  }
+
+  #endBody(): void {
+    const body = this.#heldBody();
+    const report = this.#turn.dialect.inspect(body);
+    if (report.error) {
+      this.#giveUp(report.error, report);
+      return;
+    }
+    this.#close();
+    this.#record.settle('completed', this.#status, '', report);
+    this.#client.begin(this.#answerHead(this.#headers['content-type'] ?? 'application/json', body.length));
+    this.#client.end(body);
+    this.#resolve({ kind: 'answered', error: undefined });
+  }
+
+  /** `whole`: the provider's words arrived to the end, so that they can be passed on. */
+  #endRefusal(whole: boolean): void {
+    try {
+      const body = isEncoded(this.#headers) ? noBytes : this.#heldBody();
+      if (isSuccess(this.#status)) {
+        this.#refuseForm(body);
+        return;
+      }
+      const error = this.#turn.dialect.readError(this.#status, this.#headers, body);
+      this.#giveUp(error, nothingFound, whole && body.length > 0 ? this.#refusal(body) : undefined);
+    } catch (thrown) {
+      this.#fail(SignalboxError.from(thrown));
+    }
+  }
+
+  /** A success in a form that was not asked for. What it says, if it can be read, is still the best explanation. */
+  #refuseForm(body: Buffer): void {
+    const report = body.length > 0 ? this.#turn.dialect.inspect(body) : undefined;
+    this.#giveUp(report?.error ?? unexpectedForm(this.#target, this.#headers), report ?? nothingFound);
+  }
+
+  #refusal(body: Buffer): Refusal {
+    return { status: this.#status, contentType: this.#headers['content-type'] ?? 'application/json', body };
+  }
+
+  /** Ends a stream that has begun with an error frame, and everything else without a trace for the client. */
+  #fail(error: SignalboxError): void {
+    if (this.#phase === 'over') return;
+    try {
+      if (this.#relay) this.#endStream(error);
+      else this.#giveUp(error, nothingFound);
+    } catch {
+      this.#breakOff(error);
+    }
+  }
+
+  /** The relay itself is at fault, so it is no longer asked what it knows. */
+  #breakOff(error: SignalboxError): void {
+    if (!this.#client.begun) {
+      this.#giveUp(error, nothingFound);
+      return;
+    }
+    this.#close();
+    this.#record.settle('failed', this.#status, error.code, nothingFound);
+    this.#relay!.breakOff(error);
+    this.#resolve({ kind: 'answered', error });
+  }
+
+  #giveUp(error: SignalboxError, findings: Findings, refusal?: Refusal): void {
+    if (this.#phase === 'over') return;
+    this.#close();
+    this.#record.settle('failed', this.#status, error.code, findings);
+    this.#resolve({ kind: 'failed', error, refusal });
+  }
+
+  #close(): void {
+    this.#phase = 'over';
+    this.#clearTimer();
+    this.#client.listener = undefined;
+    if (!this.#callOver) this.#call?.abort();
+  }
+
+  #clearTimer(): void {
+    if (this.#firstByteTimer === undefined) return;
+    clearTimeout(this.#firstByteTimer);
+    this.#firstByteTimer = undefined;
+  }
+
+  #heldBody(): Buffer {
+    return this.#held.length === 1 ? this.#held[0]! : Buffer.concat(this.#held);
+  }
+
+  #answerHead(contentType: string, bodyBytes: number | undefined): AnswerHead {
+    return { status: this.#status, contentType, bodyBytes, served: servedBy(this.#turn, this.#target) };
+  }
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+function isEncoded(headers: UpstreamHeaders): boolean {
+  const encoding = headers['content-encoding'];
+  return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
+}
+
+/** Whether a content type is the one expected, whatever its parameters. One that is not stated may be anything. */
+function isType(stated: string | undefined, expected: string): boolean {
+  if (stated === undefined) return true;
+  return stated.toLowerCase().startsWith(expected.split(';', 1)[0]!);
+}
+
+function silent({ deployment }: Target): SignalboxError {
+  return new SignalboxError(
+    'upstream_timeout',
+    `The provider "${deployment.provider.name}" accepted the request but sent nothing within ${deployment.timeoutMs} ms.`,
+  );
+}
+
+function tooLarge({ deployment }: Target, bytesMax: number): SignalboxError {
+  return new SignalboxError(
+    'upstream_invalid',
+    `The answer of the provider "${deployment.provider.name}" is larger than ${bytesMax} bytes. Ask for a stream instead.`,
+  );
+}
+
+function unexpectedForm({ deployment }: Target, headers: UpstreamHeaders): SignalboxError {
+  const type = headers['content-type'] ?? 'no content type';
+  const encoding = headers['content-encoding'] ?? 'identity';
+  return new SignalboxError(
+    'upstream_invalid',
+    `The provider "${deployment.provider.name}" answered in a form that was not asked for: ${type}, encoded as ${encoding}.`,
+  );
+}
