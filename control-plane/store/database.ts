@@ -1,7 +1,7 @@
 // The door to Postgres: one pool per control plane, used by everything in this folder and by nothing else. What goes wrong
 // with the connection becomes `database_unavailable` here, so that the rest never has to know driver codes.
-import { Kysely, PostgresDialect } from 'kysely';
-import { Migrator } from 'kysely/migration';
+import { Kysely, PostgresDialect, sql } from 'kysely';
+import { DEFAULT_MIGRATION_TABLE, Migrator } from 'kysely/migration';
 import pg from 'pg';
 import { SignalboxError } from '#shared/errors.ts';
 import { migrations } from './migrations/index.ts';
@@ -13,6 +13,8 @@ const POOL_CONNECTIONS_MAX = 10;
 const CONNECT_MS_MAX = 5_000;
 /** No statement of this system takes seconds; one that does is waiting for a lock that will not come. */
 const STATEMENT_MS_MAX = 30_000;
+/** A server that is frozen does not keep its own time-out. */
+const ANSWER_MS_MAX = STATEMENT_MS_MAX + 5_000;
 
 // bigint columns hold revisions, sequences and money: as numbers they would be rounded beyond 2^53.
 const parseBigint = (text: string) => BigInt(text);
@@ -41,18 +43,37 @@ export function openDatabase(databaseUrl: string, onConnectionError: (error: Err
     ...connectionOptions(databaseUrl),
     max: POOL_CONNECTIONS_MAX,
     statement_timeout: STATEMENT_MS_MAX,
+    query_timeout: ANSWER_MS_MAX,
     idleTimeoutMillis: 30_000,
   });
-  // An idle connection that breaks is replaced by the pool; unhandled, its error would end the process.
+  // A connection that breaks is replaced by the pool; unhandled, its error would end the process. The pool reports those
+  // that are idle, and a connection in use has to be listened to itself.
   pool.on('error', onConnectionError);
+  pool.on('connect', (client) => client.on('error', onConnectionError));
   return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) });
 }
 
-/** Brings the schema up to date. Safe when several replicas start at once: one works under a lock, the others wait. */
+/**
+ * Brings the schema up to date. Safe when several replicas start at once: one works under a lock, the others wait. A
+ * database that a newer build has already taken further is left alone, because migrations only add (see
+ * migrations/index.ts); so an older replica can still restart during a rolling update.
+ */
 export async function migrateToLatest(db: Db): Promise<void> {
+  if (await reachingDatabase(() => isUpToDate(db))) return;
   const migrator = new Migrator({ db, provider: { getMigrations: async () => migrations } });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw asDatabaseError(error);
+}
+
+async function isUpToDate(db: Db): Promise<boolean> {
+  const { rows: tables } = await sql<{ found: string | null }>`
+    select to_regclass(${DEFAULT_MIGRATION_TABLE})::text as found`.execute(db);
+  if (tables[0]?.found == null) return false;
+  const { rows } = await sql<{
+    name: string;
+  }>`select name from ${sql.table(DEFAULT_MIGRATION_TABLE)}`.execute(db);
+  const applied = new Set(rows.map((row) => row.name));
+  return Object.keys(migrations).every((name) => applied.has(name));
 }
 
 /** Runs database work and reports a lost or refusing server as `database_unavailable`. */
@@ -61,6 +82,16 @@ export async function reachingDatabase<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     throw asDatabaseError(error);
+  }
+}
+
+/** Whether the database answers right now. */
+export async function databaseAnswers(db: Db): Promise<boolean> {
+  try {
+    await sql`select 1`.execute(db);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -82,7 +113,7 @@ export function asDatabaseError(error: unknown): unknown {
   const lost =
     connectionErrnos.has(code) ||
     unavailableStates.test(code) ||
-    /Connection terminated|timeout exceeded when trying to connect/.test(error.message);
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout/.test(error.message);
   if (!lost) return error;
   return new SignalboxError(
     'database_unavailable',

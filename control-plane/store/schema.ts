@@ -1,6 +1,8 @@
 // The tables as Kysely sees them. One interface per table, in the order in which the migrations create them; a column's
 // meaning is said once, here.
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { ObjectKind } from '../domain/kinds.ts';
+import type { Source } from '../domain/sources.ts';
 
 /** Set by the database when left out, never changed afterwards. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
@@ -34,16 +36,13 @@ export interface ConfigurationHeadTable {
   history_id: string;
 }
 
-export type ObjectKind = 'provider' | 'model' | 'alias' | 'route';
-/** Who may change an object: the API, the configuration file, the environment (provider keys found there), or nobody. */
-export type ObjectSource = 'api' | 'file' | 'environment' | 'built-in';
-
 /** Providers, models, aliases and routes as people wrote them, secrets taken out. */
 export interface ObjectsTable {
   kind: ObjectKind;
   name: string;
   spec: Json<Record<string, unknown>>;
-  source: ObjectSource;
+  /** Who may change it (see domain/sources.ts). */
+  source: Source;
   /** The revision that last changed it; also its ETag. */
   revision: BigInteger;
   created_at: CreatedAt;
@@ -112,8 +111,10 @@ export interface ProviderSecretsTable {
   version: number;
   data_key_version: number;
   box: Buffer;
-  /** The last four characters, to recognise the secret by. */
+  /** The last characters, to recognise the secret by. */
   hint: string;
+  /** A keyed HMAC of the secret, by which the same secret given again is known without opening the box. */
+  fingerprint: Buffer;
   created_at: CreatedAt;
 }
 
@@ -174,8 +175,8 @@ export interface AttemptsTable {
   outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted';
   upstream_status: number;
   error_code: string;
-  duration_ms: number;
-  first_byte_ms: number;
+  duration_ms: BigInteger;
+  first_byte_ms: BigInteger;
   input_tokens: BigInteger;
   input_cache_read_tokens: BigInteger;
   input_cache_write_tokens: BigInteger;
@@ -223,7 +224,7 @@ export interface UsageWatermarksTable {
   node_id: string;
   journal_epoch: string;
   sequence: BigInteger;
-  updated_at: Date;
+  updated_at: ColumnType<Date, Date | undefined, Date>;
 }
 
 /** Batches that arrived ahead of their turn, waiting to be joined to the watermark. */
@@ -234,8 +235,10 @@ export interface UsageSpansTable {
   last_sequence: BigInteger;
 }
 
+/** What could not be taken into the ledger, kept for people to look at. */
 export interface UsagePoisonTable {
   id: Generated<bigint>;
+  /** Of the message; followed by `#` and the position where only one attempt of it is at fault. */
   message_id: string;
   data: Buffer;
   error: string;

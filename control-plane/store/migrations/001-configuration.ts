@@ -71,6 +71,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       created_at timestamptz not null default now()
     )`.execute(db);
   await sql`create index audit_object on audit (kind, name, id desc)`.execute(db);
+  await sql`create index audit_revision on audit (revision)`.execute(db);
 
   await sql`
     create table data_keys (
@@ -89,6 +90,7 @@ export async function up(db: Kysely<never>): Promise<void> {
       data_key_version integer not null,
       box bytea not null,
       hint text not null,
+      fingerprint bytea not null,
       created_at timestamptz not null default now()
     )`.execute(db);
   await sql`create index provider_secrets_provider on provider_secrets (provider)`.execute(db);

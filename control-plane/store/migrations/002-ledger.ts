@@ -45,8 +45,9 @@ export async function up(db: Kysely<never>): Promise<void> {
       upstream_id text not null,
       primary key (day, attempt_id)
     ) partition by range (day)`.execute(db);
-  await sql`create index attempts_started on attempts (started_at desc, attempt_id desc)`.execute(db);
-  await sql`create index attempts_key on attempts (key_id, started_at desc)`.execute(db);
+  // Attempt ids begin with the time, so the primary key also serves "newest first".
+  await sql`create index attempts_key on attempts (key_id, day, attempt_id)`.execute(db);
+  await sql`create index attempts_request on attempts (request_id)`.execute(db);
 
   await sql`
     create table usage_daily (
@@ -85,7 +86,7 @@ export async function up(db: Kysely<never>): Promise<void> {
   await sql`
     create table usage_poison (
       id bigint generated always as identity primary key,
-      message_id text not null,
+      message_id text not null unique,
       data bytea not null,
       error text not null,
       created_at timestamptz not null default now()

@@ -1,0 +1,239 @@
+// What was asked, answered and spent: sums per day from the ledger, and single attempts newest first. Token counts are
+// JSON numbers (they stay exact up to 2^53); money is text, because billionths of a dollar do not. A cost is null while
+// no price is known, never 0, and `unpriced_attempts` says how many attempts a sum leaves out.
+import { z } from 'zod';
+import { limits } from '#shared/limits.ts';
+import type { Db } from '../store/database.ts';
+import {
+  listAttempts,
+  type StoredAttempt,
+  type UsageSums,
+  usageByGroup,
+  usageGroups,
+  usageTotals,
+} from '../store/ledger-query.ts';
+import { decodeCursor, pageQuery, pageSchema, toPage } from './pagination.ts';
+import type { ApiPlugin } from './plugin.ts';
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+
+const text = z
+  .string()
+  .min(1)
+  .max(limits.nameLengthMax)
+  .refine((value) => !value.includes('\0'), 'must not contain a zero byte')
+  .optional();
+const count = z.int();
+const cost = z.string().nullable().describe('Billionths of a dollar, as text; null while no price is known.');
+
+const tokensSchema = z
+  .object({
+    input: count.describe('Input at the full price: neither cached nor audio.'),
+    input_cache_read: count,
+    input_cache_write: count,
+    input_audio: count,
+    output: count.describe('Visible output: neither reasoning nor audio.'),
+    output_reasoning: count,
+    output_audio: count,
+  })
+  .describe('Disjoint: no token is counted twice, the sum is everything.');
+
+const sumsSchema = z.object({
+  requests: count.describe('Requests of clients; each is counted at its first attempt.'),
+  attempts: count.describe('Calls to providers, of which one request may need several.'),
+  completed: count,
+  failed: count,
+  cancelled: count,
+  interrupted: count,
+  tokens: tokensSchema,
+  cost_nanodollars: cost,
+  unpriced_attempts: count.describe('Attempts without a known price; the cost does not contain them.'),
+});
+
+const usageSchema = z
+  .object({
+    totals: sumsSchema,
+    group_by: z.enum(usageGroups).nullable(),
+    groups: z.array(sumsSchema.extend({ group: z.string() })),
+  })
+  .meta({ id: 'Usage' });
+
+const day = z.iso.date().optional();
+
+// Strict: a misspelt filter would otherwise answer with everything.
+const usageQuery = z.strictObject({
+  from: day.describe('First day, in UTC.'),
+  to: day.describe('Last day, in UTC.'),
+  key: text.describe('Id of an API key.'),
+  model: text,
+  provider: text,
+  route: text,
+  group_by: z.enum(usageGroups).optional(),
+  limit: pageQuery.shape.limit.describe('How many groups to return: the largest, or the newest days.'),
+});
+
+const requestSchema = z
+  .object({
+    attempt_id: z.string(),
+    request_id: z.string(),
+    attempt_number: count,
+    node: z.string(),
+    region: z.string(),
+    started_at: z.string(),
+    key: z.string(),
+    requested_model: z.string(),
+    route: z.string(),
+    model: z.string(),
+    deployment: z.string(),
+    provider: z.string(),
+    provider_key: z.string(),
+    upstream_model: z.string(),
+    operation: z.string(),
+    streamed: z.boolean(),
+    outcome: z.string(),
+    upstream_status: count.describe('0 when the provider never answered.'),
+    error_code: z.string(),
+    duration_ms: count,
+    first_byte_ms: count.describe('0 when no answer byte came.'),
+    tokens: tokensSchema.nullable().describe('Null when the provider did not say.'),
+    raw_usage: z.string().describe('The usage object as the provider sent it.'),
+    cost_nanodollars: cost,
+    price_version: z.string().nullable(),
+    tags: z.array(z.string()),
+    upstream_id: z.string(),
+  })
+  .meta({ id: 'Request' });
+
+const outcomes = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
+
+const requestsQuery = z.strictObject({
+  ...pageQuery.shape,
+  key: text.describe('Id of an API key.'),
+  model: text,
+  provider: text,
+  outcome: z.enum(outcomes).optional(),
+  request_id: text.describe('All attempts of one request.'),
+  from: z.iso.datetime({ offset: true }).optional(),
+  to: z.iso.datetime({ offset: true }).optional().describe('Not included.'),
+});
+
+export function usageApi(db: Db): ApiPlugin {
+  return async function usageRoutes(app) {
+    app.get(
+      '/usage',
+      {
+        schema: {
+          tags: ['Usage'],
+          summary: 'Sum up usage',
+          querystring: usageQuery,
+          response: { 200: usageSchema },
+        },
+      },
+      async ({ query: { group_by: groupBy, limit, ...filter } }) => {
+        const [totals, groups] = await Promise.all([
+          usageTotals(db, filter),
+          groupBy === undefined ? [] : usageByGroup(db, { ...filter, groupBy, limit }),
+        ]);
+        return {
+          totals: showSums(totals),
+          group_by: groupBy ?? null,
+          groups: groups.map((sums) => ({ group: sums.group, ...showSums(sums) })),
+        };
+      },
+    );
+
+    app.get(
+      '/requests',
+      {
+        schema: {
+          tags: ['Usage'],
+          summary: 'List attempts, newest first',
+          querystring: requestsQuery,
+          response: { 200: pageSchema(requestSchema) },
+        },
+      },
+      async ({ query: { limit, cursor, request_id: requestId, from, to, ...filter } }) => {
+        const position = decodeCursor(cursor, cursorPatterns);
+        const rows = await listAttempts(db, {
+          ...filter,
+          requestId,
+          from: from === undefined ? undefined : new Date(from),
+          to: to === undefined ? undefined : new Date(to),
+          after: position && { day: dayFromNumber(Number(position[0])), attemptId: position[1]! },
+          limit: limit + 1,
+        });
+        return toPage(rows, limit, showAttempt, (row) => [
+          String(Date.parse(row.day) / DAY_MS),
+          row.attempt_id,
+        ]);
+      },
+    );
+  };
+}
+
+/** Days are numbered in cursors, so that whatever a cursor says is a day. */
+const cursorPatterns = [/^\d{1,6}$/, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/];
+
+function dayFromNumber(number: number): string {
+  return new Date(number * DAY_MS).toISOString().slice(0, 10);
+}
+
+type TokenColumns = Pick<StoredAttempt, keyof UsageSums & `${string}_tokens`>;
+
+function showTokens(row: TokenColumns): z.input<typeof tokensSchema> {
+  return {
+    input: Number(row.input_tokens),
+    input_cache_read: Number(row.input_cache_read_tokens),
+    input_cache_write: Number(row.input_cache_write_tokens),
+    input_audio: Number(row.input_audio_tokens),
+    output: Number(row.output_tokens),
+    output_reasoning: Number(row.output_reasoning_tokens),
+    output_audio: Number(row.output_audio_tokens),
+  };
+}
+
+function showSums(sums: UsageSums): z.input<typeof sumsSchema> {
+  return {
+    requests: Number(sums.requests),
+    attempts: Number(sums.attempts),
+    completed: Number(sums.completed),
+    failed: Number(sums.failed),
+    cancelled: Number(sums.cancelled),
+    interrupted: Number(sums.interrupted),
+    tokens: showTokens(sums),
+    cost_nanodollars: sums.cost_nanodollars?.toString() ?? null,
+    unpriced_attempts: Number(sums.unpriced_attempts),
+  };
+}
+
+function showAttempt(row: StoredAttempt): z.input<typeof requestSchema> {
+  return {
+    attempt_id: row.attempt_id,
+    request_id: row.request_id,
+    attempt_number: row.attempt_number,
+    node: row.node_id,
+    region: row.region,
+    started_at: row.started_at.toISOString(),
+    key: row.key_id,
+    requested_model: row.requested_model,
+    route: row.route,
+    model: row.model,
+    deployment: row.deployment,
+    provider: row.provider,
+    provider_key: row.provider_key,
+    upstream_model: row.upstream_model,
+    operation: row.operation,
+    streamed: row.streamed,
+    outcome: row.outcome,
+    upstream_status: row.upstream_status,
+    error_code: row.error_code,
+    duration_ms: Number(row.duration_ms),
+    first_byte_ms: Number(row.first_byte_ms),
+    tokens: row.usage_known ? showTokens(row) : null,
+    raw_usage: row.raw_usage,
+    cost_nanodollars: row.cost_nanodollars?.toString() ?? null,
+    price_version: row.price_version,
+    tags: row.tags,
+    upstream_id: row.upstream_id,
+  };
+}
