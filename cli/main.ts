@@ -1,0 +1,103 @@
+// The `signalbox` command. Its flags are the rows of the table of environment variables, so that whatever can be set one
+// way can be set the other; secrets have no flags, because command lines can be read by other users.
+import { Command, Option } from 'commander';
+import { version } from '#shared/build.ts';
+import {
+  type Command as CommandName,
+  environmentTable,
+  type Flags,
+  flagOf,
+  readSettings,
+  type Settings,
+  type Variable,
+} from '#shared/configuration/environment.ts';
+import { explainFailure } from './exit.ts';
+
+/** Takes the settings and its own options, and gives the exit code. */
+type Run = (settings: Settings, options: Readonly<Record<string, string>>) => Promise<number>;
+
+interface CommandRow {
+  readonly name: CommandName;
+  readonly summary: string;
+  readonly options?: readonly Option[];
+  /** Loaded only when it is the one, so that `check` does not wait for the planes. */
+  readonly load: () => Promise<Run>;
+}
+
+const commandTable: readonly CommandRow[] = [
+  {
+    name: 'up',
+    summary: 'start everything in one process, with its own database',
+    load: async () => (await import('./commands/up.ts')).up,
+  },
+  {
+    name: 'control-plane',
+    summary: 'start one control plane',
+    load: async () => (await import('./commands/control-plane.ts')).controlPlane,
+  },
+  {
+    name: 'data-plane',
+    summary: 'start one data plane',
+    load: async () => (await import('./commands/data-plane.ts')).dataPlane,
+  },
+  {
+    name: 'join-token',
+    summary: 'make a token with which a data plane can join',
+    options: [
+      new Option('--url <url>', 'the admin API of a control plane').default('http://127.0.0.1:8081'),
+      new Option('--label <text>', 'what the token is for').default('signalbox join-token'),
+      new Option('--expires-in <duration>', 'for how long it can be used, such as 30m or 24h').default('1h'),
+    ],
+    load: async () => (await import('./commands/join-token.ts')).joinToken,
+  },
+  {
+    name: 'check',
+    summary: 'check a configuration file',
+    load: async () => (await import('./commands/check.ts')).check,
+  },
+];
+
+interface FlagRow {
+  readonly setting: keyof Settings;
+  readonly option: Option;
+}
+
+/** A command's flags, made from the variables it reads. */
+function flagsFor(command: CommandName): FlagRow[] {
+  return (Object.keys(environmentTable) as Variable[]).flatMap((variable) => {
+    const row: (typeof environmentTable)[Variable] & { isSecret?: true; default?: string } =
+      environmentTable[variable];
+    const isOurs = (row.commands as readonly CommandName[]).includes(command);
+    if (!isOurs || row.isSecret === true) return [];
+    const fallback = row.default ? ` (default: ${row.default})` : '';
+    const option = new Option(`${flagOf(variable)} <value>`, `${row.meaning} [${variable}]${fallback}`);
+    return [{ setting: row.setting, option }];
+  });
+}
+
+function define(program: Command, { name, summary, options = [], load }: CommandRow): void {
+  const command = program.command(name).summary(summary).description(summary);
+  const flags = flagsFor(name);
+  for (const option of [...flags.map((flag) => flag.option), ...options]) command.addOption(option);
+  command.action(async (given: Record<string, string>) => {
+    const chosen: Flags = Object.fromEntries(
+      flags.flatMap(({ setting, option }) => {
+        const value = given[option.attributeName()];
+        return value === undefined ? [] : [[setting, value]];
+      }),
+    );
+    const run = await load();
+    process.exit(await run(readSettings(process.env, chosen), given));
+  });
+}
+
+const program = new Command('signalbox').version(version).description('A self-hosted LLM gateway.');
+for (const row of commandTable) define(program, row);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { text, exitCode } = explainFailure(error);
+  process.stderr.write(`${text}\n`);
+  process.exit(exitCode);
+}
