@@ -1,0 +1,47 @@
+// `npm run bench -- <scenario>`: measures Signalbox beside peers in one run on this machine and writes a report. Figures are
+// ratios and CPU times; nothing here is remembered from another run.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { measureEcho } from './echo.ts';
+import { describeMachine } from './measure/machine.ts';
+import { measureKeys } from './sync/keys.ts';
+import { measureNodes } from './sync/nodes.ts';
+
+interface Scenario {
+  readonly about: string;
+  /** Returns the report as Markdown. */
+  run(): Promise<string>;
+}
+
+const scenarios: Readonly<Record<string, Scenario>> = {
+  echo: {
+    about: 'one small request, governed and accounted, against nginx as a plain proxy',
+    run: measureEcho,
+  },
+  sync: {
+    about:
+      '500 nodes on one control plane: change to applied, memory, resume; and a snapshot of 100,000 keys',
+    run: async () => `${await measureNodes()}\n${await measureKeys()}`,
+  },
+};
+
+const reports = fileURLToPath(new URL('./reports/', import.meta.url));
+
+async function main(names: readonly string[]): Promise<void> {
+  const unknown = names.filter((name) => !Object.hasOwn(scenarios, name));
+  if (names.length === 0 || unknown.length > 0) {
+    const list = Object.entries(scenarios).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
+    console.error(`usage: npm run bench -- <scenario> …\n${list.join('\n')}`);
+    process.exitCode = 64;
+    return;
+  }
+  for (const name of names) {
+    const report = `# ${name}: ${scenarios[name]!.about}\n\n${describeMachine()}, ${new Date().toISOString()}\n\n${await scenarios[name]!.run()}`;
+    mkdirSync(reports, { recursive: true });
+    writeFileSync(join(reports, `${name}.md`), report);
+    console.log(report);
+  }
+}
+
+await main(process.argv.slice(2));

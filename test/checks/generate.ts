@@ -1,0 +1,4 @@
+// `npm run generate`: writes proto/gen anew from the contract.
+import { regenerate } from './protobuf.ts';
+
+regenerate();
