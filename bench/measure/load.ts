@@ -41,7 +41,9 @@ export async function generateLoad(wrk: Program, options: LoadOptions): Promise<
     const { stdout } = await promisify(execFile)('taskset', ['-c', String(options.core), wrk.path, ...load], {
       env: { ...process.env, ...wrk.environment },
     });
-    return JSON.parse(/^RESULT (.*)$/m.exec(stdout)?.[1] ?? '{}') as LoadResult;
+    const result = /^RESULT (.*)$/m.exec(stdout)?.[1];
+    if (result === undefined) throw new Error(`wrk did not finish: ${stdout}`);
+    return JSON.parse(result) as LoadResult;
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -49,7 +51,7 @@ export async function generateLoad(wrk: Program, options: LoadOptions): Promise<
 
 function requestScript({ headers, body }: LoadOptions): string {
   const headerLines = Object.entries(headers).map(
-    ([name, value]) => `wrk.headers[${quote(name)}] = ${quote(value)}`,
+    ([name, value]) => `wrk.headers[ ${quote(name)} ] = ${quote(value)}`,
   );
   return [
     'wrk.method = "POST"',

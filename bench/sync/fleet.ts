@@ -13,6 +13,7 @@ export interface FleetStart {
   readonly kind: 'start';
   readonly urls: readonly string[];
   readonly joinToken: string;
+  /** Added to the nodes that are there. */
   readonly count: number;
   readonly directory: string;
 }
@@ -34,7 +35,7 @@ export interface FleetAnswer {
 
 const LOOK_EVERY_MS = 2;
 const loopDelay = monitorEventLoopDelay({ resolution: 1 });
-let nodes: Sync[] = [];
+const nodes: Sync[] = [];
 
 process.on('message', (question: FleetQuestion) => {
   void respond(question);
@@ -64,8 +65,10 @@ async function handle(question: FleetQuestion): Promise<readonly number[]> {
 
 async function start({ urls, joinToken, count, directory }: FleetStart): Promise<readonly number[]> {
   const log = createLogger('silent');
-  nodes = await Promise.all(
-    Array.from({ length: count }, (_, index) => {
+  const first = nodes.length;
+  const added = await Promise.all(
+    Array.from({ length: count }, (_, position) => {
+      const index = first + position;
       const dataDirectory = join(directory, `node-${index}`);
       mkdirSync(dataDirectory, { recursive: true });
       return startSync({
@@ -85,6 +88,7 @@ async function start({ urls, joinToken, count, directory }: FleetStart): Promise
       });
     }),
   );
+  nodes.push(...added);
   loopDelay.enable();
   return everyNode((node) => node.current() !== undefined);
 }
