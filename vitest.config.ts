@@ -23,7 +23,7 @@ export default defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/{e2e,chaos,conformance,fuzz}/**/*.test.ts'],
+          include: ['test/{e2e,chaos,conformance,docs,fuzz}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,

@@ -45,6 +45,7 @@ export interface BatchFields {
   readonly nodeId?: string;
   readonly epoch?: string;
   readonly first?: number;
+  readonly confirmed?: number;
   readonly attempts: readonly Attempt[];
 }
 
@@ -52,6 +53,7 @@ export function encodedBatch({
   nodeId = 'node_a',
   epoch = 'epoch-1',
   first = 1,
+  confirmed = 0,
   attempts,
 }: BatchFields): Uint8Array {
   const fields = {
@@ -59,6 +61,7 @@ export function encodedBatch({
     region: 'eu',
     journalEpoch: epoch,
     firstSequence: BigInt(first),
+    confirmedSequence: BigInt(confirmed),
     attempts: [...attempts],
   };
   return toBinary(UsageBatchSchema, create(UsageBatchSchema, fields));

@@ -22,6 +22,8 @@ export interface Behaviour {
   readonly errorInStreamAfterChunks: number | undefined;
   /** `garbage`: bytes that are not JSON. `page`: an HTML page with status 200, as a proxy in between would send. */
   readonly nonsense: 'garbage' | 'page' | undefined;
+  /** Content chunks of a stream that are sound before the garbage begins. */
+  readonly garbageAfterChunks: number;
   readonly doneMarker: boolean;
   readonly lineEnd: '\n' | '\r\n';
   readonly oneByteWrites: boolean;
@@ -51,6 +53,7 @@ export const wellBehaved: Behaviour = Object.freeze({
   retryAfterSeconds: undefined,
   errorInStreamAfterChunks: undefined,
   nonsense: undefined,
+  garbageAfterChunks: 0,
   doneMarker: true,
   lineEnd: '\n',
   oneByteWrites: false,
@@ -84,6 +87,7 @@ const words: Readonly<Record<string, (...numbers: number[]) => Change>> = {
   'error-in-stream': () => ({ errorInStreamAfterChunks: 2 }),
   'error-in-stream-after-#': (errorInStreamAfterChunks = 0) => ({ errorInStreamAfterChunks }),
   garbage: () => ({ nonsense: 'garbage' }),
+  'garbage-after-#': (garbageAfterChunks = 0) => ({ nonsense: 'garbage', garbageAfterChunks }),
   'wrong-content-type': () => ({ nonsense: 'page' }),
   'no-done': () => ({ doneMarker: false }),
   crlf: () => ({ lineEnd: '\r\n' }),

@@ -103,7 +103,8 @@ function* streamSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour
     if (broken !== undefined) return yield broken;
     if (behaviour.errorInStreamAfterChunks === index) return yield* errorInStream(event, framed, behaviour);
     if (behaviour.pauseMs > 0 && index > 0) yield wait(behaviour.pauseMs);
-    if (behaviour.nonsense === 'garbage') yield event(`{"id": ${index}, \u0007`, 1);
+    const isGarbage = behaviour.nonsense === 'garbage' && index >= behaviour.garbageAfterChunks;
+    if (isGarbage) yield event(`{"id": ${index}, \u0007`, 1);
     else for (const { payload, tokens } of content(piece)) yield event(payload, tokens);
   }
   const broken = brokenAt(answer.pieces.length, behaviour);
