@@ -113,7 +113,7 @@ test.each([
     await new Promise((resolve) => holder.once('listening', resolve));
     const { port } = holder.address() as AddressInfo;
     await expect(start({ [option]: port })).rejects.toMatchObject({
-      code: 'invalid_configuration',
+      code: 'address_in_use',
       message: expect.stringMatching(new RegExp(`${port}.*${variable}`)),
     });
     holder.close();

@@ -1,6 +1,7 @@
 // A data plane, put together: the configuration comes in over Sync, requests over HTTP, and usage goes out through the
 // journal to the bus. Parts start in the order in which they need each other and stop in reverse, so that the last
 // request's usage still finds its journal, and the journal its bus.
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { Bus } from '#shared/bus/bus.ts';
@@ -68,7 +69,7 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
     dataDirectory,
     nodeId: options.nodeId,
     region,
-    advertisedAddress: `${host}:${port}`,
+    advertisedAddress: `${isWildcard(host) ? hostname() : host}:${port}`,
     providerFor,
     load: () => parts.gateway?.inFlight ?? 0,
     spoolBytes: () => parts.journal?.bytes() ?? 0,
@@ -99,15 +100,12 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
     log,
     metrics,
     adminHandler: options.adminHandler,
-    health: () => {
-      const bytes = journal.bytes();
-      return {
-        nodeId,
-        syncConnected: sync.status().connected,
-        bus: bus.state,
-        journal: { writable: bytes < limits.journalBytesMax, bytes },
-      };
-    },
+    health: () => ({
+      nodeId,
+      syncConnected: sync.status().connected,
+      bus: bus.state,
+      journal: { writable: journal.writable(), bytes: journal.bytes() },
+    }),
   });
   parts.gateway = gateway;
   const address = await gateway.listen({ host, port });
@@ -121,6 +119,11 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
       return shutdown.run();
     },
   };
+}
+
+/** Listening everywhere is no address to be reached at. */
+function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
 }
 
 /** How precisely the loop is watched; shorter stalls than this do not matter to a request. */

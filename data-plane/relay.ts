@@ -87,22 +87,21 @@ export class StreamRelay {
   /**
    * The stream is over, `cut` when something ended it. Returns what it was and how to send the rest, so that the owner
    * can settle in between. A stream that is not whole ends with an error frame and without an end mark; one that had
-   * said it was finished is whole, however its connection ended.
+   * said it was finished is whole, however its connection ended. An error that has passed is not told twice.
    */
   finish(cut?: SignalboxError): StreamEnding {
     const { tap } = this.#options;
     const last = this.#drainTap();
-    const isSaid = tap.report().error !== undefined;
+    const isSaid = tap.report().error !== undefined && !tap.isBroken;
     const { bytes, report } = tap.end();
     this.#closed = true;
     const error = report.error ?? (report.complete ? undefined : (cut ?? brokeOff()));
     // Bytes left over by a cut are half an event; a proper end may just lack the blank line behind the last one.
-    const rest = cut || (error && !report.error) ? noBytes : bytes;
-    const isUnsaid = error && !isSaid && rest.length === 0;
+    const rest = cut || error ? noBytes : bytes;
     return {
       report,
       error,
-      send: () => this.#sendLast([last, isUnsaid ? this.#errorFrame(error) : rest]),
+      send: () => this.#sendLast([last, error && !isSaid ? this.#errorFrame(error) : rest]),
     };
   }
 
@@ -123,7 +122,7 @@ export class StreamRelay {
     if (this.#closed || this.#waiting.length === 0) return;
     const { client, tap, head, upstream } = this.#options;
     const bytes = this.#drainTap();
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 && !tap.isBroken) return;
     if (!client.begun) {
       const { error } = tap.report();
       if (error) {
@@ -132,7 +131,8 @@ export class StreamRelay {
       }
       client.begin(head);
     }
-    if (!client.write(bytes)) upstream.pause();
+    if (bytes.length > 0 && !client.write(bytes)) upstream.pause();
+    if (tap.isBroken) this.#options.onFault(tap.report().error);
   }
 
   fault(thrown: unknown): void {

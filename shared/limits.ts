@@ -73,12 +73,13 @@ export const limits = {
   syncChunkBytesMax: 256 * KIB,
   /** connect's default is 4 GiB. A chunk and its envelope. */
   syncMessageBytesMax: 512 * KIB,
-  /** A million keys with room to spare; more is a mistake or an attack. */
   /** What one compressed chunk may unfold to: a chunk is cut at a few thousand resources, a bomb is not. */
   syncChunkDecodedBytesMax: 16 * MIB,
+  /** A million keys with room to spare; more is a mistake or an attack. */
   syncTransferBytesMax: 512 * MIB,
   /** 4 MiB at 150 ms round trip took 9.9 s with Node's default window and 0.2 s with this one. */
   syncWindowBytes: 8 * MIB,
+  /** A control plane hears of a node often enough to notice in seconds that it is gone. */
   syncHeartbeatMs: 5 * SECOND,
   /** Three heartbeats missed: the peer is frozen or gone. */
   syncDeadMs: 15 * SECOND,
@@ -94,7 +95,6 @@ export const limits = {
   syncReconnectMsMin: 500,
   /** Full jitter up to here keeps a fleet from returning all at once. */
   syncReconnectMsMax: MINUTE,
-  /** Streams move on now and then, so that a new replica gets its share. */
   /** How long applying a configuration may hold the event loop before requests get their turn. */
   syncSliceMs: 4,
   /** A connection, with its handshake, to a control plane on the other side of the world. */
@@ -103,6 +103,7 @@ export const limits = {
   syncNackErrorsMax: 50,
   /** Changes come in bursts; the sealed copy on disk is written once after them. */
   syncCacheDelayMs: SECOND,
+  /** Streams move on now and then, so that a new replica gets its share. */
   syncStreamAgeMsMin: 30 * MINUTE,
   /** Between the two, at random, so that they do not move together. */
   syncStreamAgeMsMax: MINUTE * 60,
@@ -132,12 +133,15 @@ export const limits = {
   busStreamBytesMax: 1024 * MIB,
   /** Longer than any pause after which a batch is sent again. */
   busDuplicateWindowMs: 20 * MINUTE,
-  /** A delivery not confirmed within this is made again, to whichever replica is there. */
-  busAckMsMax: MINUTE,
+  /** A delivery not confirmed within this is made again, to whichever replica is there; a transaction takes 20 ms. */
+  busAckMsMax: 20 * SECOND,
+  /** The first pause before a delivery that failed is made again; it doubles. */
   busRedeliveryMsMin: 200,
+  /** However long the ledger was away, it is tried again within this. */
   busRedeliveryMsMax: 30 * SECOND,
 
   /** Messages per ledger transaction: enough to share a commit, few enough that a retry repeats little. */
   ledgerBatchesPerTransactionMax: 8,
+  /** A year and a month, so that a month can be compared with the same one a year before. */
   ledgerRetentionDays: 400,
 } as const;

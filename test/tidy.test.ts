@@ -146,6 +146,7 @@ describe('words that are not used, and what to use instead', () => {
     {
       word: /(?<!\.)\b(msg|cfg|req|res|ctx|opts|cb)\b(?=\s*[:,)=])/,
       instead: 'the whole word',
+      where: /./,
       except: /log|shutdown|\berr:/,
     },
   ];
@@ -379,5 +380,5 @@ function exportedNames(text: string): string[] {
 
 /** The names in backticks in the first column of a document's tables. */
 function firstColumn(markdown: string): string[] {
-  return [...markdown.matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]!);
+  return [...markdown.matchAll(/^\| `([^`]+)` +\|/gm)].map((match) => match[1]!);
 }

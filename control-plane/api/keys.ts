@@ -19,7 +19,7 @@ const metadata = z
   .refine((entries) => Object.keys(entries).length <= limits.metadataEntriesMax, {
     error: `has more than ${limits.metadataEntriesMax} entries`,
   })
-  .describe('Noted with every use of the key.');
+  .describe('Words of your own, shown with the key.');
 const expiresAt = z.iso
   .datetime({ offset: true })
   .nullable()

@@ -15,6 +15,8 @@ import type { AttemptRow, JournalId, PoisonRow } from '../store/ledger.ts';
 export interface ReadBatch {
   readonly journal: JournalId;
   readonly span: Span;
+  /** Up to where the ledger once told the journal that it has everything; 0 when it never did. */
+  readonly confirmed: bigint;
   readonly records: readonly { readonly sequence: bigint; readonly row: AttemptRow }[];
 }
 
@@ -32,6 +34,8 @@ const outcomeNames = {
 
 const uuidPattern = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const INT32_MAX = 2 ** 31 - 1;
+/** Nodes count in doubles. */
+const SEQUENCE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 // A node whose clock is this wrong would create partitions nobody looks for.
 const STARTED_MS_MIN = Date.parse('2020-01-01');
 const STARTED_MS_MAX = Date.parse('2100-01-01');
@@ -51,11 +55,15 @@ export function readMessages(messages: readonly IncomingMessage[]): Reading {
 
 function readBatch(message: IncomingMessage, poison: PoisonRow[]): ReadBatch {
   const batch = fromBinary(UsageBatchSchema, message.data);
-  const { nodeId, journalEpoch, firstSequence, attempts } = batch;
+  const { nodeId, journalEpoch, firstSequence, attempts, confirmedSequence: confirmed } = batch;
   const named =
     nodeId !== '' && journalEpoch !== '' && !`${nodeId}${journalEpoch}${batch.region}`.includes('\0');
   if (!named || firstSequence < 1n || attempts.length === 0) {
     throw new Error('a batch needs node_id, journal_epoch, first_sequence of at least 1, and attempts');
+  }
+  const last = firstSequence + BigInt(attempts.length) - 1n;
+  if (last > SEQUENCE_MAX || confirmed > SEQUENCE_MAX) {
+    throw new Error(`first_sequence and confirmed_sequence must stay below ${SEQUENCE_MAX}`);
   }
   const records: { sequence: bigint; row: AttemptRow }[] = [];
   for (const [index, attempt] of attempts.entries()) {
@@ -70,8 +78,12 @@ function readBatch(message: IncomingMessage, poison: PoisonRow[]): ReadBatch {
       });
     }
   }
-  const last = firstSequence + BigInt(attempts.length) - 1n;
-  return { journal: { nodeId, epoch: journalEpoch }, span: { first: firstSequence, last }, records };
+  return {
+    journal: { nodeId, epoch: journalEpoch },
+    span: { first: firstSequence, last },
+    confirmed,
+    records,
+  };
 }
 
 function faultOf(attempt: Attempt): string | undefined {

@@ -163,6 +163,48 @@ describe('a batch', () => {
   });
 });
 
+describe('what a journal says was confirmed to it', () => {
+  const attempts = Array.from({ length: 6 }, () => madeAttempt());
+
+  test('is not waited for by a ledger that has forgotten it, which says what it lost', async () => {
+    const error = vi.spyOn(log, 'error');
+    await ingest();
+    await send(encodedBatch({ first: 21, attempts: attempts.slice(0, 2) }), 'b1');
+    await vi.waitFor(async () => expect(await usageTotals(db, {})).toMatchObject({ attempts: 2n }), patience);
+    expect(await mark()).toBe(0n);
+    expect(error).not.toHaveBeenCalled();
+    await send(encodedBatch({ first: 31, confirmed: 30, attempts: attempts.slice(2, 4) }), 'b2');
+    await vi.waitFor(async () => expect(await mark()).toBe(32n), patience);
+    expect(await db.selectFrom('usage_spans').selectAll().execute()).toEqual([]);
+    expect(error).toHaveBeenCalledExactlyOnceWith(
+      { attempts: 28, journals: [{ nodeId: 'node_a', epoch: 'epoch-1', missing: 28 }] },
+      expect.stringContaining('backup'),
+    );
+    await send(encodedBatch({ first: 33, confirmed: 32, attempts: attempts.slice(4) }), 'b3');
+    await vi.waitFor(async () => expect(await mark()).toBe(34n), patience);
+    expect(error).toHaveBeenCalledOnce();
+    expect(await usageTotals(db, {})).toMatchObject({ attempts: 6n });
+  });
+
+  test('is passed only after what the same delivery still brings from below it', async () => {
+    await send(encodedBatch({ first: 5, confirmed: 4, attempts: attempts.slice(4) }), 'b1');
+    await send(encodedBatch({ first: 3, confirmed: 4, attempts: attempts.slice(2, 5) }), 'b2');
+    await ingest();
+    await vi.waitFor(async () => expect(await mark()).toBe(6n), patience);
+    expect(await usageTotals(db, {})).toMatchObject({ attempts: 4n });
+  });
+
+  test('is parked when no journal can have come that far', async () => {
+    await ingest();
+    await send(encodedBatch({ confirmed: 2 ** 60, attempts: attempts.slice(0, 1) }), 'far');
+    await send(encodedBatch({ first: 2 ** 60, attempts: attempts.slice(0, 1) }), 'farther');
+    await send(encodedBatch({ attempts: attempts.slice(0, 1) }), 'b1');
+    await vi.waitFor(async () => expect(await mark()).toBe(1n), patience);
+    const parked = await db.selectFrom('usage_poison').select('message_id').orderBy('message_id').execute();
+    expect(parked.map(({ message_id: id }) => id)).toEqual(['far', 'farther']);
+  });
+});
+
 describe('a database that is away', () => {
   test('delays usage and loses none', async () => {
     await ingest();

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '#shared/clock.ts';
 import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
-import { contains, type JournalPosition, withSpan } from '../domain/journal-position.ts';
+import { contains, missingUpTo, withConfirmed, withSpan } from '../domain/journal-position.ts';
 import type { Db } from '../store/database.ts';
 import {
   type AttemptRow,
@@ -85,12 +85,13 @@ class LedgerIngestion implements Ingestion {
     const reading = readMessages(messages);
     try {
       await this.#ensureDays(reading);
-      const { parked, offered, inserted } = await inLedgerTransaction(this.#db, (ledger) =>
+      const { parked, offered, inserted, forgotten } = await inLedgerTransaction(this.#db, (ledger) =>
         commit(ledger, reading),
       );
       this.#metrics.counter('signalbox_ledger_attempts_total').inc(inserted);
       this.#metrics.counter('signalbox_ledger_duplicates_total').inc(offered - inserted);
       if (parked > 0) this.#reportPoison(parked, reading);
+      if (forgotten.length > 0) this.#reportForgotten(forgotten);
     } catch (error) {
       this.#metrics.counter('signalbox_ledger_failures_total').inc();
       // A partition may have been dropped by another replica since this one saw it.
@@ -103,6 +104,14 @@ class LedgerIngestion implements Ingestion {
     this.#metrics.counter('signalbox_ledger_poison_total').inc(parked);
     const reasons = poison.slice(0, 5).map(({ messageId, error }) => ({ messageId, error }));
     this.#log.error({ parked, reasons }, 'usage that cannot be read was parked in usage_poison');
+  }
+
+  #reportForgotten(forgotten: readonly Forgotten[]): void {
+    const attempts = forgotten.reduce((sum, { missing }) => sum + missing, 0);
+    this.#log.error(
+      { attempts, journals: forgotten.slice(0, 5) },
+      'attempts that the ledger had confirmed are no longer in it, as after restoring the database from an older backup',
+    );
   }
 
   async #ensureDays({ batches }: Reading): Promise<void> {
@@ -141,10 +150,16 @@ class LedgerIngestion implements Ingestion {
   }
 }
 
+/** What a journal had confirmed to it, has deleted since, and the ledger does not have. */
+interface Forgotten extends JournalId {
+  readonly missing: number;
+}
+
 interface Committed {
   readonly parked: number;
   readonly offered: number;
   readonly inserted: number;
+  readonly forgotten: readonly Forgotten[];
 }
 
 async function commit(ledger: LedgerTransaction, { batches, poison }: Reading): Promise<Committed> {
@@ -152,20 +167,25 @@ async function commit(ledger: LedgerTransaction, { batches, poison }: Reading): 
   const journals = distinctJournals(batches);
   const positions = await ledger.lockPositions(journals);
   const rows: AttemptRow[] = [];
+  const forgotten: Forgotten[] = [];
   let offered = 0;
   for (const [index, journal] of journals.entries()) {
-    const before: JournalPosition = positions[index]!;
-    let position = before;
+    let position = positions[index]!;
+    let confirmed = 0n;
     for (const batch of batches) {
       if (batch.journal.nodeId !== journal.nodeId || batch.journal.epoch !== journal.epoch) continue;
       offered += batch.records.length;
       // What the position covers has been inserted before; its partition may be gone by now.
       for (const { sequence, row } of batch.records) if (!contains(position, sequence)) rows.push(row);
       position = withSpan(position, batch.span);
+      if (batch.confirmed > confirmed) confirmed = batch.confirmed;
     }
-    await ledger.savePosition(journal, position);
+    // Only now: what these batches still bring from below the confirmed mark has been taken in before it is passed.
+    const missing = missingUpTo(position, confirmed);
+    if (missing > 0n) forgotten.push({ ...journal, missing: Number(missing) });
+    await ledger.savePosition(journal, withConfirmed(position, confirmed));
   }
-  return { parked, offered, inserted: await ledger.insert(rows) };
+  return { parked, offered, inserted: await ledger.insert(rows), forgotten };
 }
 
 function distinctJournals(batches: readonly ReadBatch[]): JournalId[] {

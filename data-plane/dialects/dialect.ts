@@ -88,6 +88,11 @@ export interface StreamTap {
    * events. What it returns may be a view of what it was given. Throws `upstream_invalid` when an event exceeds its limit.
    */
   push(bytes: Buffer): Buffer;
+  /**
+   * Whether something came that is no part of such a stream: nothing passes from there on. The report's error says what it
+   * was; the client has not been told.
+   */
+  readonly isBroken: boolean;
   /** The upstream's stream has ended; says what is left to send and what the stream was. */
   end(): { readonly bytes: Buffer; readonly report: StreamReport };
   /** What is known so far, for a stream that is given up. */

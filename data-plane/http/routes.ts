@@ -45,7 +45,7 @@ export function routeFor(path: string): Route {
 }
 
 /** What an all-in-one instance serves beside the data plane. */
-const adminPrefixes = ['/api', '/ui', '/swagger', '/docs'] as const;
+const adminPrefixes = ['/api', '/swagger', '/docs'] as const;
 
 export function isAdminPath(path: string): boolean {
   return adminPrefixes.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));

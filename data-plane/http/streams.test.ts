@@ -197,6 +197,39 @@ describe('a stream that breaks off', () => {
     await strict.stop();
   });
 
+  const garbage = 'garbage-after-10.chunks-20.big-1mb';
+  test.each([garbage, `${garbage}.usage-every-chunk`, `${garbage}.stall-after-15`])(
+    'into what cannot be read (%s) ends there with an error, and the provider is not listened to any longer',
+    async (script) => {
+      const text = await (await ask(gateway.url, { model: `fake/${script}`, stream: true })).text();
+      expect(text).not.toContain('\u0007');
+      expect(errorCode(text)).toBe('upstream_invalid');
+      expect(dataOf(text).filter((data) => data.includes('"error"'))).toHaveLength(1);
+      expect(text).not.toContain('[DONE]');
+      // The opening, the sound chunks, the error.
+      expect(dataOf(text)).toHaveLength(1 + 10 + 1);
+      expect(gateway.ledger.story).toEqual(['failed upstream_invalid']);
+      const [settlement] = gateway.ledger.entries[0]!.settlements;
+      expect(settlement!.usage !== undefined).toBe(script.includes('usage'));
+      await vi.waitFor(() => expect(gateway.gateway.inFlight).toBe(0));
+    },
+  );
+
+  test('anywhere, where only the end of the connection ends an answer, leaves no half event', async () => {
+    const model = 'fake/ok.close-delimited';
+    await (await ask(gateway.url, { model, stream: true })).text();
+    const total = provider.requests()[0]!.bytesSent;
+    for (let offset = total - 40; offset < total; offset += 1) {
+      const text = await (
+        await ask(gateway.url, { model: `${model}.cut-at-byte-${offset}`, stream: true })
+      ).text();
+      for (const data of dataOf(text)) expect(() => data === '[DONE]' || JSON.parse(data)).not.toThrow();
+      const isFinished = text.includes('"finish_reason":"stop"');
+      expect(errorCode(text) === undefined).toBe(isFinished);
+      expect(gateway.ledger.story.at(-1)).toBe(isFinished ? 'completed' : 'failed upstream_truncated');
+    }
+  });
+
   test('with an error of the provider’s own passes that on and is settled as failed', async () => {
     const text = await (
       await ask(gateway.url, { model: 'fake/error-in-stream.pause-10ms', stream: true })

@@ -227,7 +227,7 @@ describe('the administration of an all-in-one instance', () => {
       snapshot: plainSnapshot(provider),
       adminHandler: (request, response) => void response.end(`admin ${request.url}`),
     });
-    for (const path of ['/api/v1/keys?x=1', '/ui', '/swagger/index.html', '/docs']) {
+    for (const path of ['/api/v1/keys?x=1', '/swagger/index.html', '/docs']) {
       expect(await (await fetch(one.url + path)).text()).toBe(`admin ${path}`);
     }
     expect((await fetch(`${one.url}/apis`)).status).toBe(404);

@@ -2,7 +2,7 @@
 // any place in batches, and deleted from the front once the ledger has passed them.
 import { open } from 'node:fs/promises';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { UsageBatchSchema } from '#proto/signalbox/usage/v1/usage_pb.ts';
+import { type UsageBatch, UsageBatchSchema } from '#proto/signalbox/usage/v1/usage_pb.ts';
 import { limits } from '#shared/limits.ts';
 import { findFrame, frameHeadBytes, readFrame, recordKinds } from './record.ts';
 import type { Segment } from './segment.ts';
@@ -18,7 +18,10 @@ export interface Sender {
   readonly region: string;
 }
 
-/** Consecutive settlements, cut to be published. Cut again at the same place up to the same record, it has the same bytes. */
+/**
+ * Consecutive settlements, cut to be published. Cut again at the same place up to the same record, it has the same
+ * settlements; only how far the ledger had confirmed by then may differ.
+ */
 export interface Batch {
   readonly firstSequence: number;
   readonly lastSequence: number;
@@ -73,7 +76,14 @@ export class EpochLog {
 
   /** The next batch from a place on; undefined when there is nothing left up to `lastSequence`. */
   async cut({ from, firstSequence, lastSequence, sender }: CutOptions): Promise<Batch | undefined> {
-    const parts = new BatchParts(sender, this.epoch, firstSequence);
+    const head = create(UsageBatchSchema, {
+      nodeId: sender.nodeId,
+      region: sender.region,
+      journalEpoch: this.epoch,
+      firstSequence: BigInt(firstSequence),
+      confirmedSequence: BigInt(this.watermark),
+    });
+    const parts = new BatchParts(head);
     let place = from;
     while (!parts.full && firstSequence + parts.count <= lastSequence) {
       const index = this.segments.findIndex(({ number }) => number >= place.segmentNumber);
@@ -117,20 +127,13 @@ export class EpochLog {
 class BatchParts {
   readonly #firstSequence: number;
   readonly #parts: Uint8Array[];
-  #bytes: number;
+  /** Of the attempts alone: the head may grow from one cut to the next, and the same records must fit again. */
+  #attemptBytes = 0;
   count = 0;
 
-  constructor({ nodeId, region }: Sender, journalEpoch: string, firstSequence: number) {
-    this.#firstSequence = firstSequence;
-    const head = create(UsageBatchSchema, {
-      nodeId,
-      region,
-      journalEpoch,
-      firstSequence: BigInt(firstSequence),
-    });
-    const bytes = toBinary(UsageBatchSchema, head);
-    this.#parts = [bytes];
-    this.#bytes = bytes.length;
+  constructor(head: UsageBatch) {
+    this.#firstSequence = Number(head.firstSequence);
+    this.#parts = [toBinary(UsageBatchSchema, head)];
   }
 
   get nextSequence(): number {
@@ -139,18 +142,20 @@ class BatchParts {
 
   get full(): boolean {
     const { usageBatchRecordsMax, usageBatchBytesMax, journalRecordBytesMax } = limits;
-    return this.count >= usageBatchRecordsMax || this.#bytes + journalRecordBytesMax > usageBatchBytesMax;
+    return (
+      this.count >= usageBatchRecordsMax || this.#attemptBytes + journalRecordBytesMax > usageBatchBytesMax
+    );
   }
 
   add(attempt: Uint8Array): void {
     const prefix = attemptPrefix(attempt.length);
     this.#parts.push(prefix, attempt);
-    this.#bytes += prefix.length + attempt.length;
+    this.#attemptBytes += prefix.length + attempt.length;
     this.count += 1;
   }
 
   join(): Uint8Array {
-    return Buffer.concat(this.#parts, this.#bytes);
+    return Buffer.concat(this.#parts);
   }
 }
 

@@ -142,6 +142,27 @@ describe('a batch', () => {
     expect(cut!.data.length).toBeLessThanOrEqual(limits.usageBatchBytesMax);
     expect(await settledAttempts(journal)).toHaveLength(40);
   });
+
+  test('ends at the same settlement when it is cut again after the ledger has confirmed more', async () => {
+    const journal = await openHere();
+    for (let index = 0; index < 300; index += 1) {
+      journal.ledger.open(madeIntent()).settle(madeSettlement({ rawUsage: 'x'.repeat(2_000) }));
+    }
+    const log = journal.logs()[0]!;
+    const cut = async (regionLength: number) => {
+      const sender = { nodeId: 'node_a', region: 'x'.repeat(regionLength) };
+      return (await log.cut({ from: log.start, firstSequence: 1, lastSequence: 300, sender }))!;
+    };
+    // Names of such lengths that, with one byte more of anything, one settlement less would fit.
+    const { data, lastSequence } = await cut(0);
+    const room = limits.usageBatchBytesMax - limits.journalRecordBytesMax - data.length;
+    const exact = Math.round(room + data.length / lastSequence);
+    const lengths = Array.from({ length: 17 }, (_, index) => exact - 8 + index);
+    const before = await Promise.all(lengths.map(cut));
+    journal.onWatermark(log.epoch, 200n);
+    const after = await Promise.all(lengths.map(cut));
+    expect(after.map((batch) => batch.lastSequence)).toEqual(before.map((batch) => batch.lastSequence));
+  });
 });
 
 describe('damage in the middle of a file', () => {

@@ -33,6 +33,8 @@ export interface Journal {
   readonly ledger: AttemptLedger;
   /** What the ledger has not confirmed. */
   bytes(): number;
+  /** Whether an attempt could be opened now: not full, and the disk takes what it is given. */
+  writable(): boolean;
   /** Epochs whose high-water mark this node wants to know. */
   epochs(): readonly string[];
   /** The ledger has everything of this epoch up to and including `sequence`. */
@@ -117,6 +119,10 @@ class FileJournal implements Journal {
     let sum = 0;
     for (const log of this.logs()) if (!log.confirmed) sum += log.bytes;
     return sum;
+  }
+
+  writable(): boolean {
+    return this.#refusal() === undefined;
   }
 
   epochs(): readonly string[] {

@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { UsageBatchSchema } from '#proto/signalbox/usage/v1/usage_pb.ts';
+import { type UsageBatch, UsageBatchSchema } from '#proto/signalbox/usage/v1/usage_pb.ts';
 import { type Bus, type BusState, type OutgoingMessage, usageSubject } from '#shared/bus/bus.ts';
 import { createInProcessBus } from '#shared/bus/in-process.ts';
 import { systemClock } from '#shared/clock.ts';
 import { createLogger } from '#shared/log.ts';
 import { Metrics } from '#shared/metrics.ts';
 import { madeIntent, madeSettlement } from '#test/harness/journal.ts';
-import { type Journal, openJournal } from './journal.ts';
+import { type Journal, type JournalOptions, openJournal } from './journal.ts';
 import { type Publisher, type PublisherTiming, startPublisher } from './publisher.ts';
 
 const log = createLogger('silent');
@@ -40,8 +40,16 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-function openHere(): Promise<Journal> {
-  return openJournal({ directory, nodeId: 'node_a', region: 'eu', clock: systemClock, log, metrics });
+function openHere(options: Partial<JournalOptions> = {}): Promise<Journal> {
+  return openJournal({
+    directory,
+    nodeId: 'node_a',
+    region: 'eu',
+    clock: systemClock,
+    log,
+    metrics,
+    ...options,
+  });
 }
 
 function settle(count: number): string[] {
@@ -78,10 +86,12 @@ class StubbornBus implements Bus {
   }
   async close() {}
 
+  batches(): UsageBatch[] {
+    return this.sent.map(({ data }) => fromBinary(UsageBatchSchema, data));
+  }
+
   attemptIds(): string[] {
-    return this.sent.flatMap(({ data }) =>
-      fromBinary(UsageBatchSchema, data).attempts.map(({ attemptId }) => attemptId),
-    );
+    return this.batches().flatMap(({ attempts }) => attempts.map(({ attemptId }) => attemptId));
   }
 }
 
@@ -124,7 +134,7 @@ describe('settlements', () => {
 });
 
 describe('a batch', () => {
-  test('that the bus refused is sent again under the same id with the same bytes', async () => {
+  test('that the bus refused is sent again under the same id with the same settlements', async () => {
     const bus = new StubbornBus();
     let refusals = 3;
     bus.refuse = () => refusals-- > 0;
@@ -147,6 +157,39 @@ describe('a batch', () => {
       () => expect(new Set(bus.sent.map(({ id }) => id.split('/')[2]))).toEqual(new Set(['1-2', '3-4'])),
       patience,
     );
+  });
+
+  test('says up to where the ledger had confirmed when it was cut, and is otherwise the same when sent again', async () => {
+    const bus = new StubbornBus();
+    const epoch = journal.epochs()[0]!;
+    settle(2);
+    start(bus);
+    await vi.waitFor(() => expect(bus.sent.length).toBeGreaterThan(0), patience);
+    expect(bus.batches()[0]).toMatchObject({ firstSequence: 1n, confirmedSequence: 0n });
+    settle(3);
+    await vi.waitFor(() => expect(bus.sent.at(-1)!.id).toContain('/3-5'), patience);
+    journal.onWatermark(epoch, 2n);
+    const later = () => bus.batches().filter(({ confirmedSequence }) => confirmedSequence === 2n);
+    await vi.waitFor(() => expect(later().length).toBeGreaterThan(0), patience);
+    const earlier = bus.batches().find(({ firstSequence }) => firstSequence === 3n);
+    expect(later()[0]).toEqual({ ...earlier, confirmedSequence: 2n });
+  });
+
+  test('goes on behind the ledger’s mark when that stands within it and the file before is gone', async () => {
+    await journal.close();
+    journal = await openHere({ segmentBytesMax: 1 });
+    const bus = new StubbornBus();
+    let isFull = true;
+    bus.refuse = () => isFull;
+    const ids = settle(4);
+    start(bus, neverAgain);
+    await vi.waitFor(() => expect(bus.sent.length).toBeGreaterThan(0), patience);
+    expect(bus.sent[0]!.id).toContain('/1-4');
+    journal.onWatermark(journal.epochs()[0]!, 2n);
+    await vi.waitFor(() => expect(bus.sent.at(-1)!.id).toContain('/3-4'), patience);
+    const last = bus.batches().at(-1)!;
+    expect(last.attempts.map(({ attemptId }) => attemptId)).toEqual(ids.slice(2));
+    isFull = false;
   });
 
   test('that the bus took is sent again until the ledger shows it', async () => {

@@ -1,7 +1,7 @@
 // From the journal to the bus. Settlements are cut into batches in their order, a few are under way at a time, and a batch
 // counts as delivered only when the ledger's own high-water mark has passed it: the bus saying "taken" may still lose it.
-// Until then it is sent again, later and later, with the same bytes under the same id, so that the bus may drop what it
-// has. The publisher keeps no records, only places in files: its memory does not grow with the backlog.
+// Until then it is sent again, later and later, with the same settlements under the same id, so that the bus may drop what
+// it has. The publisher keeps no records, only places in files: its memory does not grow with the backlog.
 import { backoffMs } from '#shared/backoff.ts';
 import { type Bus, usageSubject } from '#shared/bus/bus.ts';
 import type { Clock } from '#shared/clock.ts';
@@ -51,7 +51,7 @@ const defaultTiming: PublisherTiming = {
 
 /** A batch that the ledger has not shown yet. */
 interface Pending {
-  readonly firstSequence: number;
+  firstSequence: number;
   readonly lastSequence: number;
   readonly from: Place;
   /** When to send it (again); Infinity while it is under way. */
@@ -191,6 +191,9 @@ class JournalPublisher implements Publisher {
     const { log, pending } = progress;
     const open = pending.findIndex(({ lastSequence }) => lastSequence > log.watermark);
     pending.splice(0, open === -1 ? pending.length : open);
+    // The mark may stand within a batch that an earlier start cut otherwise; what it has passed may be gone from the files.
+    const [first] = pending;
+    if (first !== undefined) first.firstSequence = Math.max(first.firstSequence, log.watermark + 1);
     progress.nextSequence = Math.max(progress.nextSequence, log.watermark + 1);
   }
 
@@ -215,7 +218,7 @@ class JournalPublisher implements Publisher {
     const nowMs = this.#options.clock.monotonicMs();
     for (const batch of pending.filter(({ dueMs }) => dueMs <= nowMs)) {
       if (!this.#room) return;
-      // Cut at the same place up to the same record: the same bytes, which the id promises.
+      // Cut at the same place up to the same record: the same settlements, which the id promises.
       const cut = await this.#cut(log, batch.from, batch.firstSequence, batch.lastSequence);
       if (cut !== undefined && cut.lastSequence === batch.lastSequence) this.#send(log, cut, batch);
     }

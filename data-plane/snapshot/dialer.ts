@@ -85,7 +85,7 @@ export class Dialer {
       // Who is told to come back later has a place in that line.
       if (!throttled) this.#turn += 1;
       this.#options.log.warn(
-        { url: endpoint.url, err: ending.reason, pauseMs: Math.round(pauseMs) },
+        { url: endpoint.url, reason: messageOf(ending.reason), pauseMs: Math.round(pauseMs) },
         throttled
           ? 'the control plane asked to come back later'
           : 'no stream to a control plane; trying again',
@@ -192,4 +192,9 @@ export class Dialer {
   async #pause(ms: number): Promise<void> {
     await wait(ms, undefined, { signal: this.#closing.signal }).catch(() => {});
   }
+}
+
+/** One line is enough for what is tried again for ever. */
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason ?? 'the stream ended');
 }

@@ -234,7 +234,7 @@ describe('without a control plane', () => {
       waiting,
     );
     // Told by the connection itself, before the stream is missed.
-    expect(String(warn.mock.calls[0]?.[0].err)).toContain('nothing was heard for');
+    expect(String(warn.mock.calls[0]?.[0].reason)).toContain('nothing was heard for');
   });
 
   test('a node notices one whose stream is stuck although its connection answers', async () => {

@@ -154,7 +154,10 @@ class JetStreamBus implements Bus {
         });
         tries = 0;
         this.#connection = connection;
-        if (signal.aborted) await connection.close();
+        if (signal.aborted) {
+          await connection.close();
+          return;
+        }
         await this.#watch(connection);
       } catch (error) {
         if (tries === 1)

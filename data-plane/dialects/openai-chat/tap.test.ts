@@ -30,6 +30,24 @@ function withoutUsageChunks(text: string): string {
   );
 }
 
+/** What a connection that ended there leaves of a stream: whole events, and a last one that only lacks its blank line. */
+function withoutHalfEvent(text: string): string {
+  const ends = [...text.matchAll(/\r\n\r\n?|\n\n|\r\r/g)].map((end) => end.index + end[0].length);
+  const left = text.slice(ends.at(-1) ?? 0);
+  const data = /^data: ?(.*?)[\r\n]*$/s.exec(left)?.[1] ?? '';
+  const isWhole = data === '[DONE]' || isJson(data);
+  return isWhole ? text : text.slice(0, text.length - left.length);
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function event(value: unknown): string {
   return `data: ${JSON.stringify(value)}\n\n`;
 }
@@ -70,10 +88,10 @@ describe.each(streamFixtures)('a stream: $name', (fixture) => {
     fc.assert(fc.property(anyCuts(fixture.bytes), check), { numRuns: 20 });
   });
 
-  test('that breaks off anywhere passes what it can and never reports an error of the provider', () => {
+  test('that breaks off anywhere passes whole events only and never reports an error of the provider', () => {
     for (let at = 0; at <= fixture.bytes.length; at += 1) {
       const { output, report } = run([fixture.bytes.subarray(0, at)], { wantsUsage: true, n });
-      expect(output).toBe(fixture.bytes.subarray(0, at).toString());
+      expect(output).toBe(withoutHalfEvent(fixture.bytes.subarray(0, at).toString()));
       expect(report.error).toBeUndefined();
     }
     expect(
@@ -155,7 +173,6 @@ describe('an error in a stream is seen, and passes', () => {
       'event: error\ndata: {"error":{"message":"x","type":"server_error"}}\n\n',
       'upstream_error',
     ],
-    ['as what is no JSON', 'data: {"finish_reason":"x\n\n', 'upstream_invalid'],
   ])('%s', (_, bytes, code) => {
     for (const before of ['', text('a')]) {
       const { output, report } = run([Buffer.from(before + bytes)]);
@@ -164,10 +181,99 @@ describe('an error in a stream is seen, and passes', () => {
     }
   });
 
-  test('also where a body came instead of a stream', () => {
-    expect(
-      run([Buffer.from('{"error":{"message":"no","code":"content_filter","status":400}}')]).report.error,
-    ).toMatchObject({ code: 'content_filtered' });
+  test('but not when nothing marks its end: then nobody would read it', () => {
+    const { output, report } = run([Buffer.from(`${text('a')}data: {"error":{"message":"x","code":503}}`)]);
+    expect(output).toBe(text('a'));
+    expect(report).toMatchObject({ complete: false, error: { code: 'upstream_overloaded' } });
+  });
+});
+
+describe('what is no part of such a stream', () => {
+  const nonsense: readonly (readonly [string, string])[] = [
+    ['a line of text', 'data: Bad gateway\n\n'],
+    ['half a chunk with an end', 'data: {"id": 1, \u0007\n\n'],
+    ['the other half', 'data: 1}\n\n'],
+    ['half a chunk that begins like those before', `${text('a').slice(0, 40)}\n\n`],
+    ['a chunk with an interesting key, cut', 'data: {"finish_reason":"x\n\n'],
+    ['a number', 'data: 17\n\n'],
+    ['a list', 'data: [{"id":"c"}]\n\n'],
+    ['nothing that a brace would end', 'data: {"id":"c"}, {\n\n'],
+    ['text in a named event', 'event: status\ndata: busy\n\n'],
+    ['text with CRLF', 'data: busy\r\n\r\n'],
+  ];
+
+  test.each(nonsense)('is reported, and nothing passes from there on: %s', (_, bytes) => {
+    for (const before of ['', text('a'), text('a') + text('b') + text('c')]) {
+      const whole = Buffer.from(`${before}${bytes}${text('z')}data: [DONE]\n\n`);
+      for (const pieces of [[whole], oneByOne(whole), ...everyCut(whole)]) {
+        const { output, report } = run(pieces);
+        expect(output).toBe(before);
+        expect(report).toMatchObject({ complete: false, error: { code: 'upstream_invalid' } });
+      }
+    }
+  });
+
+  test('breaks the tap, which an error in the provider’s words does not', () => {
+    const machine = tap(peek(Buffer.from('{"model":"m","stream":true}')));
+    machine.push(Buffer.from(text('a') + event({ error: { message: 'busy' } })));
+    expect(machine.isBroken).toBe(false);
+    const other = tap(peek(Buffer.from('{"model":"m","stream":true}')));
+    other.push(Buffer.from(`${text('a', { usage: { prompt_tokens: 2, completion_tokens: 1 } })}data: x\n\n`));
+    expect(other.isBroken).toBe(true);
+    expect(other.report()).toMatchObject({ id: 'c', usage: { input: 2, output: 1 } });
+  });
+
+  test('is dropped without further ado behind the end mark', () => {
+    const whole = `${text('a')}data: [DONE]\n\n`;
+    const { output, report } = run([Buffer.from(`${whole}data: bye\n\n`)]);
+    expect(output).toBe(whole);
+    expect(report).toMatchObject({ complete: true, error: undefined });
+  });
+
+  test.each([
+    ['a comment with a brace', ': {"ping":1}\n\n'],
+    ['a field behind the data', `${text('b').trimEnd()}\nid: 7\n\n`],
+    ['a chunk over several lines', 'data: {"id":"c",\ndata: "choices":[]}\n\n'],
+    ['spaces around a chunk', `data:   ${text('b').slice(6).trimEnd()} \t\n\n`],
+    ['no space before a chunk', `data:${text('b').slice(6)}`],
+    ['an empty event', 'data:\n\n'],
+  ])('is not to be confused with: %s', (_, bytes) => {
+    for (const before of ['', text('a')]) {
+      const whole = `${before}${bytes}${text('z')}data: [DONE]\n\n`;
+      const { output, report } = run([Buffer.from(whole)]);
+      expect(output).toBe(whole);
+      expect(report).toMatchObject({ complete: true, error: undefined });
+    }
+  });
+
+  test('also is a body, and what it says is the error', () => {
+    const body = '{"error":{"message":"no","code":"content_filter","status":400}}';
+    for (const bytes of [body, `${body}\n\n`, `: ping\n\n${body}\n`]) {
+      const { output, report } = run([Buffer.from(bytes)]);
+      expect(output).toBe(bytes.startsWith(':') ? ': ping\n\n' : '');
+      expect(report.error).toMatchObject({ code: 'content_filtered' });
+    }
+  });
+});
+
+describe('what the end of the connection left of a last event', () => {
+  const finished = event({ id: 'c', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] });
+  const usage = event({ id: 'c', choices: [], usage: { prompt_tokens: 1, completion_tokens: 1 } });
+
+  test('is dropped when it is half an event, and the stream is as complete as it was', () => {
+    for (const last of [usage, 'data: [DONE]\n', ': a comment\n', 'event: x\ndata: {"a":1}\n']) {
+      for (let length = 1; length < last.trimEnd().length; length += 1) {
+        const { output, report } = run([Buffer.from(finished + last.slice(0, length))], { wantsUsage: true });
+        expect(output).toBe(finished);
+        expect(report).toMatchObject({ complete: true, error: undefined });
+      }
+    }
+  });
+
+  test('passes when only its blank line is missing', () => {
+    for (const last of [usage.trimEnd(), `${usage.trimEnd()}\n`, 'data: [DONE]', 'data: [DONE]\r\n']) {
+      expect(run([Buffer.from(finished + last)], { wantsUsage: true }).output).toBe(finished + last);
+    }
   });
 });
 

@@ -6,7 +6,8 @@
 // An event is parsed only when it can matter: one pass over its bytes looks for a few keys and whether null stands behind
 // them. Quotes inside JSON strings are escaped, so `"usage"` with both its quotes is always a string of its own, and with a
 // colon behind it always a key; what such a key means is decided by parsing. An event is forwarded when it is whole, never
-// half, so that an error may follow at any moment without being glued to a broken line.
+// half, so that an error may follow at any moment without being glued to a broken line. What is not even shaped like a JSON
+// object is parsed too, which it does not survive, and the stream ends before it.
 import { SignalboxError } from '#shared/errors.ts';
 import { EventBoundary } from '../../framing/event-boundary.ts';
 import { HeldBytes } from '../../framing/held-bytes.ts';
@@ -52,8 +53,11 @@ function errorInBody(answer: unknown): SignalboxError | undefined {
 const QUOTE = 0x22;
 const COLON = 0x3a;
 const LETTER_N = 0x6e;
+const SPACE = 0x20;
 const BRACKET_OPEN = 0x5b;
 const BRACKET_CLOSE = 0x5d;
+const BRACE_OPEN = 0x7b;
+const BRACE_CLOSE = 0x7d;
 const CARRIAGE_RETURN = 0x0d;
 const LINE_FEED = 0x0a;
 const dataField = Buffer.from('data:');
@@ -84,6 +88,7 @@ class ChatTap implements StreamTap {
   /** The last event with usage, to be read when somebody asks: some vendors put usage on every chunk. */
   #unreadUsage: Buffer | undefined;
   #error: SignalboxError | undefined;
+  #isBroken = false;
   /** What became of an event that ended with a CR as the last byte; an LF that follows goes the same way. */
   #openCarriage: 'none' | 'passed' | 'hidden' = 'none';
 
@@ -93,6 +98,7 @@ class ChatTap implements StreamTap {
   }
 
   push(bytes: Buffer): Buffer {
+    if (this.#isBroken) return noBytes;
     const passing: Buffer[] = [];
     let start = 0;
     let keptFrom = this.#settleLineFeed(bytes, passing);
@@ -111,6 +117,7 @@ class ChatTap implements StreamTap {
           keptFrom = end;
         }
       }
+      if (this.#isBroken) return joined(passing);
       if (end === bytes.length && bytes[end - 1] === CARRIAGE_RETURN)
         this.#openCarriage = passes ? 'passed' : 'hidden';
       start = end;
@@ -119,14 +126,18 @@ class ChatTap implements StreamTap {
       passing.push(start === bytes.length && keptFrom === 0 ? bytes : bytes.subarray(keptFrom, start));
     const tail = Math.max(start, keptFrom);
     if (tail < bytes.length) this.#held.append(bytes.subarray(tail));
-    if (passing.length === 1) return passing[0]!;
-    return passing.length === 0 ? noBytes : Buffer.concat(passing);
+    return joined(passing);
+  }
+
+  get isBroken(): boolean {
+    return this.#isBroken;
   }
 
   end(): { bytes: Buffer; report: StreamReport } {
     const left = this.#held.take();
-    const bytes = left.length > 0 && this.#read(left, false) ? left : noBytes;
-    return { bytes, report: this.report() };
+    const passes = left.length > 0 && !this.#isBroken && this.#read(left, false);
+    // Without its blank line an error would be overlooked by most clients, so that is left to be told anew.
+    return { bytes: passes && this.#error === undefined ? left : noBytes, report: this.report() };
   }
 
   report(): StreamReport {
@@ -172,7 +183,8 @@ class ChatTap implements StreamTap {
     const opened = start + opening.length;
     if (opening.length > 0 && opened <= end && opening.compare(bytes, start, opened) === 0) {
       at = opened;
-    } else if (bytes[at] === BRACKET_OPEN || bytes[at + 1] === BRACKET_OPEN) return 'matters';
+    } else if (bytes[bytes[at] === SPACE ? at + 1 : at] !== BRACE_OPEN) return 'matters';
+    if (!endsWithBrace(bytes, end)) return 'matters';
     let hasUsage = false;
     let choicesAt = -1;
     for (; at < end; at += 1) {
@@ -197,32 +209,43 @@ class ChatTap implements StreamTap {
   }
 
   /**
-   * Reads an event to the full and returns whether it is for the client. What cannot be read of an event without its end is
-   * not the provider's fault but the connection's.
+   * Reads an event to the full and returns whether it is for the client. Of what the connection left without its end only
+   * something complete is, and what cannot be read there is not the provider's fault.
    */
   #read(event: Buffer, isWhole: boolean): boolean {
     const frame = readEvent(event);
     if (frame === undefined) {
       // A JSON body where a stream was asked for has no data field; nobody would see the error in it.
-      if (!this.#sawData && event.includes('{')) this.#error ??= inspect(event).error;
-      return true;
+      const mayBeBody = !this.#sawData && event[0] !== COLON && event.includes('{');
+      const error = mayBeBody ? inspect(event).error : undefined;
+      return error === undefined ? isWhole : this.#refuse(error);
     }
     const data = frame.data.trim();
     if (data === DONE) {
       this.#isDone = true;
       return true;
     }
-    if (data === '') return true;
+    if (data === '') return isWhole;
     this.#sawData = true;
+    let chunk: unknown;
     try {
-      const chunk = parseJson(data);
-      if (frame.event === 'error') this.#error ??= errorInStream(chunk);
-      else if (isObject(chunk)) return this.#note(chunk, data);
-      else this.#error ??= unreadable(undefined);
+      chunk = parseJson(data);
     } catch (cause) {
-      if (isWhole) this.#error ??= unreadable(cause);
+      return isWhole && this.#refuse(unreadable(cause));
     }
+    if (frame.event === 'error') this.#error ??= errorInStream(chunk);
+    else if (isObject(chunk)) return this.#note(chunk, data);
+    else return isWhole && this.#refuse(unreadable(undefined));
     return true;
+  }
+
+  /** Behind an error or the end mark nobody reads on, so nothing is made of what comes there; it does not pass either. */
+  #refuse(error: SignalboxError): false {
+    if (this.#error === undefined && !this.#isDone) {
+      this.#error = error;
+      this.#isBroken = true;
+    }
+    return false;
   }
 
   #note(chunk: JsonObject, data: string): boolean {
@@ -242,6 +265,18 @@ class ChatTap implements StreamTap {
     const isUsageAlone = found !== undefined && Array.isArray(chunk.choices) && choices.length === 0;
     return !(this.#hidesUsage && isUsageAlone);
   }
+}
+
+function joined(parts: readonly Buffer[]): Buffer {
+  if (parts.length === 1) return parts[0]!;
+  return parts.length === 0 ? noBytes : Buffer.concat(parts);
+}
+
+/** Whether an event's last character is a closing brace: one of several fields may end otherwise and still be good. */
+function endsWithBrace(bytes: Buffer, end: number): boolean {
+  let last = end - 1;
+  while (bytes[last] === LINE_FEED || bytes[last] === CARRIAGE_RETURN || bytes[last] === SPACE) last -= 1;
+  return bytes[last] === BRACE_CLOSE;
 }
 
 function matches(bytes: Buffer, at: number, key: Buffer): boolean {
@@ -270,7 +305,7 @@ function isFilledList(bytes: Buffer, at: number): boolean {
 
 function skipSpace(bytes: Buffer, from: number): number {
   let at = from;
-  while (bytes[at] === 0x20 || bytes[at] === 0x09) at += 1;
+  while (bytes[at] === SPACE || bytes[at] === 0x09) at += 1;
   return at;
 }
 
