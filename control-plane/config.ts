@@ -36,7 +36,7 @@ export interface ControlPlane {
   readonly adminKeyFile: string | undefined;
   readonly adminAddress: { readonly host: string; readonly port: number } | undefined;
   readonly syncUrl: string;
-  /** A token with which a data plane on this machine can join. */
+  /** A token with which the data plane on this machine can join; those given out before it end. */
   localJoinToken(): Promise<Secret>;
   /** The key in the answer cannot be had again. */
   createApiKey(input: { name: string }): Promise<{ id: string; key: string }>;

@@ -4,12 +4,15 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Code } from '@connectrpc/connect';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { createInProcessBus } from '#shared/bus/in-process.ts';
 import { isWellFormedApiKey } from '#shared/crypto/api-key.ts';
 import { createLogger } from '#shared/log.ts';
 import { Metrics } from '#shared/metrics.ts';
+import { Secret } from '#shared/secret.ts';
 import { startPostgres, type TestPostgres } from '#test/harness/postgres.ts';
+import { SyncNode } from '#test/harness/sync-node.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './main.ts';
 
 let postgres: TestPostgres;
@@ -50,6 +53,19 @@ async function start(options: Partial<ControlPlaneOptions> = {}): Promise<Contro
   });
   started.push(plane);
   return plane;
+}
+
+/** Whether a node that shows this token is given a stream. */
+async function admits(plane: ControlPlane, token: string): Promise<boolean> {
+  const node = new SyncNode({ url: plane.syncUrl, nodeId: `node-${token.slice(4, 12)}`, token });
+  try {
+    await expect.poll(() => node.welcome ?? node.ended, { timeout: 10_000 }).toBeDefined();
+    if (node.ended === undefined) return true;
+    expect(node.ended.error).toMatchObject({ code: Code.Unauthenticated });
+    return false;
+  } finally {
+    node.close();
+  }
 }
 
 test('becomes ready, and documents and serves every resource', async () => {
@@ -101,6 +117,27 @@ test('gives whoever started it a key for applications and a token for a data pla
   expect([await plane.apiKeyExists(id), await plane.apiKeyExists('key_none')]).toEqual([true, false]);
   expect((await plane.localJoinToken()).reveal()).toMatch(/^sbj-/);
   expect(plane.syncUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+});
+
+test('a restart ends the local token of the run before, and no other replica’s', async () => {
+  const shared = {
+    databaseUrl: await postgres.createDatabase(),
+    masterKey: new Secret('an-admin-key-for-both-replicas-of-it'),
+    encryptionKey: new Secret(Buffer.alloc(32, 7).toString('base64')),
+  };
+  const here = { ...shared, dataDirectory: join(directory, 'here') };
+  const first = await start(here);
+  const old = (await first.localJoinToken()).reveal();
+  const other = await start({ ...shared, dataDirectory: join(directory, 'there') });
+  const elsewhere = (await other.localJoinToken()).reveal();
+  expect(await admits(first, old)).toBe(true);
+  await first.close();
+  const second = await start(here);
+  const current = (await second.localJoinToken()).reveal();
+  for (const plane of [second, other]) {
+    const admitted = await Promise.all([old, current, elsewhere].map((token) => admits(plane, token)));
+    expect(admitted).toEqual([false, true, true]);
+  }
 });
 
 test.each([

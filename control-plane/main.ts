@@ -20,7 +20,10 @@ import { startIngestion } from './usage/ingest.ts';
 
 export type { ControlPlane, ControlPlaneOptions } from './config.ts';
 
-/** A token for this machine's own data plane is good for as long as a process may run. */
+/**
+ * A token for this machine's own data plane is good for as long as a process may run. It is shown with every plain stream,
+ * so the one of an earlier run ends with the next.
+ */
 const LOCAL_JOIN_TOKEN_MS = 366 * 24 * 60 * 60 * 1000;
 
 export async function startControlPlane(options: ControlPlaneOptions): Promise<ControlPlane> {
@@ -39,7 +42,11 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
   shutdown.add('database', () => core.close());
   const ingestion = await startIngestion({ db: core.db, bus, log, metrics });
   shutdown.add('usage ingestion', () => ingestion.close());
-  const delivery = await serveNodes(options, core);
+  // Kept across restarts, so that a replica which crashed finds what it left marked as its own.
+  const replicaId = readOrCreateKeyFile(join(options.dataDirectory, 'replica.id'), () =>
+    prefixedId('replica'),
+  ).reveal();
+  const delivery = await serveNodes(options, core, replicaId);
   shutdown.add('configuration delivery', () => delivery.close());
 
   let stopping = false;
@@ -63,7 +70,8 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
     adminAddress,
     syncUrl: delivery.url,
     async localJoinToken() {
-      const { token } = await delivery.issueJoinToken({ label: 'local', ttlMs: LOCAL_JOIN_TOKEN_MS });
+      const label = `local to ${replicaId}`;
+      const { token } = await delivery.issueJoinToken({ label, ttlMs: LOCAL_JOIN_TOKEN_MS, replaces: true });
       return new Secret(token);
     },
     async createApiKey({ name }) {
@@ -80,13 +88,9 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
   };
 }
 
-function serveNodes(options: ControlPlaneOptions, core: Core): Promise<Delivery> {
-  const { databaseUrl, dataDirectory, syncHost, syncPort, syncTls, log, metrics } = options;
+function serveNodes(options: ControlPlaneOptions, core: Core, replicaId: string): Promise<Delivery> {
+  const { databaseUrl, syncHost, syncPort, syncTls, log, metrics } = options;
   const { db, fleetSecrets } = core;
-  // Kept across restarts, so that a replica which crashed finds the nodes that it left marked as its own.
-  const replicaId = readOrCreateKeyFile(join(dataDirectory, 'replica.id'), () =>
-    prefixedId('replica'),
-  ).reveal();
   return orPortTaken('SIGNALBOX_SYNC_PORT', syncPort, () =>
     startDelivery({
       db,

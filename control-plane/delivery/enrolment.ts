@@ -16,6 +16,7 @@ import {
   hashJoinToken,
   type JoinTokenRow,
   listUsableJoinTokens,
+  revokeOtherJoinTokens,
 } from '../store/join-tokens.ts';
 import { StreamGate } from './admission.ts';
 import { type Authority, isNodeId, isProofOfPossession } from './authority.ts';
@@ -28,6 +29,8 @@ export interface IssuedCertificate {
 export interface JoinTokenInput {
   readonly label: string;
   readonly ttlMs: number;
+  /** Whether this one takes the place of every other token with its label. */
+  readonly replaces?: boolean;
   /** Who asked, for the audit log; nobody in particular when left out. */
   readonly actor?: Actor;
 }
@@ -63,11 +66,21 @@ export class Enrolment {
     for (const row of await listUsableJoinTokens(this.#db, this.#now())) this.#remember(row);
   }
 
-  async issue({ label, ttlMs, actor = systemActor }: JoinTokenInput): Promise<IssuedJoinToken> {
-    const expiresAt = new Date(this.#clock.wallMs() + ttlMs);
+  async issue({
+    label,
+    ttlMs,
+    replaces = false,
+    actor = systemActor,
+  }: JoinTokenInput): Promise<IssuedJoinToken> {
+    const now = this.#now();
+    const expiresAt = new Date(now.getTime() + ttlMs);
     const authorityHash = this.#authority.fingerprint;
     const { token, row } = await createJoinToken(this.#db, { label, expiresAt, authorityHash }, actor);
     this.#remember(row);
+    if (replaces) {
+      const revoked = await revokeOtherJoinTokens(this.#db, { label, keptId: row.id }, now, actor);
+      for (const other of revoked) this.#remember(other);
+    }
     return { token, row };
   }
 

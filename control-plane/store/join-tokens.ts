@@ -99,21 +99,53 @@ export function revokeJoinToken(db: Db, id: string, at: Date, actor: Actor): Pro
     db.transaction().execute(async (transaction) => {
       const row = await transaction
         .selectFrom('join_tokens')
-        .select(['id', 'label', 'expires_at', 'revoked_at'])
+        .selectAll()
         .where('id', '=', id)
         .forUpdate()
         .executeTakeFirst();
       if (row === undefined || row.revoked_at !== null) return row !== undefined;
-      await transaction.updateTable('join_tokens').set({ revoked_at: at }).where('id', '=', id).execute();
-      const { revoked_at: _, ...before } = row;
-      await writeAudit(
-        transaction,
-        { action: 'revoke', id, before, after: { ...before, revoked_at: at } },
-        actor,
-      );
+      await revoke(transaction, row, at, actor);
       return true;
     }),
   );
+}
+
+/** Withdraws what a node may still present under this label, except one token. Returns what was withdrawn. */
+export function revokeOtherJoinTokens(
+  db: Db,
+  { label, keptId }: { label: string; keptId: string },
+  at: Date,
+  actor: Actor,
+): Promise<JoinTokenRow[]> {
+  return reachingDatabase(() =>
+    db.transaction().execute(async (transaction) => {
+      const rows = await transaction
+        .selectFrom('join_tokens')
+        .selectAll()
+        .where('label', '=', label)
+        .where('id', '!=', keptId)
+        .where('revoked_at', 'is', null)
+        .where('expires_at', '>', at)
+        .orderBy('id')
+        .forUpdate()
+        .execute();
+      const revoked: JoinTokenRow[] = [];
+      for (const row of rows) revoked.push(await revoke(transaction, row, at, actor));
+      return revoked;
+    }),
+  );
+}
+
+async function revoke(transaction: Db, row: JoinTokenRow, at: Date, actor: Actor): Promise<JoinTokenRow> {
+  const { id, label, expires_at } = row;
+  await transaction.updateTable('join_tokens').set({ revoked_at: at }).where('id', '=', id).execute();
+  const before = { id, label, expires_at };
+  await writeAudit(
+    transaction,
+    { action: 'revoke', id, before, after: { ...before, revoked_at: at } },
+    actor,
+  );
+  return { ...row, revoked_at: at };
 }
 
 /** Who may join is no configuration and has no revision, but it is remembered who decided it. */
