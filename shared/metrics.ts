@@ -16,8 +16,8 @@ const overheadSeconds = [0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
 export const metricTable = {
   signalbox_build_info: {
     kind: 'gauge',
-    help: 'Always 1; the labels say which build runs.',
-    labels: ['version', 'node'],
+    help: 'Always 1; the label says which build runs.',
+    labels: ['version'],
   },
   signalbox_requests_total: {
     kind: 'counter',
@@ -111,9 +111,9 @@ type NameOf<Kind extends MetricRow['kind']> = {
 export class Metrics {
   readonly registry = new Registry();
 
-  constructor(nodeId = '') {
+  constructor() {
     collectDefaultMetrics({ register: this.registry });
-    this.gauge('signalbox_build_info').set({ version, node: nodeId }, 1);
+    this.gauge('signalbox_build_info').set({ version }, 1);
   }
 
   counter(name: NameOf<'counter'>): Counter {

@@ -43,7 +43,7 @@ async function start(settings: Settings, shutdown: Shutdown, log: Logger): Promi
     region: settings.region,
     bus,
     log,
-    metrics: new Metrics(settings.nodeId),
+    metrics: new Metrics(),
     adminHandler: undefined,
   });
   const withinMs = limits.drainMs + PUBLISH_MS_MAX;

@@ -77,7 +77,7 @@ async function prepare(settings: Settings, shutdown: Shutdown, log: Logger): Pro
   const databaseUrl = await findDatabase(settings, directory.path, shutdown, log);
   const bus = openLocalBus(settings, log);
   shutdown.add('bus', () => bus.close());
-  const metrics = new Metrics(settings.nodeId);
+  const metrics = new Metrics();
   return { settings, configurationFile, dataDirectory: directory.path, databaseUrl, bus, log, metrics };
 }
 
