@@ -297,7 +297,7 @@ describe('joining', () => {
     const listening = {
       ...log,
       info: vi.fn(),
-      warn: (details: { err?: Error }) => errors.push(details.err?.message),
+      warn: (details: { reason?: string }) => errors.push(details.reason),
     };
     const sync = await node([plane.url], token, { log: listening as unknown as SyncOptions['log'] });
     await vi.waitFor(() => expect(errors.length).toBeGreaterThan(1), waiting);
@@ -320,7 +320,7 @@ describe('joining', () => {
   test('without a token says what is missing, and goes on trying', async () => {
     const plane = await control({ tls: true });
     const errors: unknown[] = [];
-    const listening = { ...log, warn: (details: { err?: Error }) => errors.push(details.err?.message) };
+    const listening = { ...log, warn: (details: { reason?: string }) => errors.push(details.reason) };
     await node([plane.url], undefined, { log: listening as unknown as SyncOptions['log'] });
     await vi.waitFor(() => expect(errors.length).toBeGreaterThan(1), waiting);
     expect(errors[0]).toContain('SIGNALBOX_JOIN_TOKEN');
