@@ -77,11 +77,11 @@ describe('the first start', () => {
       configuration: `providers: [{ name: openai, base_url: "${provider.baseUrl}", api_keys: ["\${OPENAI_API_KEY}"], allow_private_network: true }]\n`,
       environment: { OPENAI_API_KEY: 'sk-from-environment', MISTRAL_API_KEY: 'mistral-key' },
     });
-    const answer = await complete(up.url, up.key(), {
-      model: 'openai/gpt-4o',
-      messages: [{ role: 'user', content: 'hi' }],
-    });
-    expect(answer.status).toBe(200);
+    for (const model of ['gpt-4o-mini', 'openai/gpt-4o']) {
+      const answer = await complete(up.url, up.key(), { model, messages: [{ role: 'user', content: 'hi' }] });
+      expect(answer.status).toBe(200);
+    }
+    expect(provider.bill().map((call) => call.model)).toEqual(['gpt-4o-mini', 'gpt-4o']);
     const found = await fetch(`${up.url}/api/v1/providers/mistral`, {
       headers: { authorization: `Bearer ${up.adminKey()}` },
     });
