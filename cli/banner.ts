@@ -19,6 +19,7 @@ export interface BannerFacts {
 /** A small current model of each vendor that has a key variable, as clients name it here. */
 const exampleModels: Partial<Record<ProviderTypeName, string>> = {
   openai: 'gpt-4o-mini',
+  anthropic: 'claude-sonnet-4-5',
   mistral: 'mistral-small-latest',
   groq: 'groq/llama-3.1-8b-instant',
   deepseek: 'deepseek-chat',

@@ -3,6 +3,7 @@
 // from it whether another target is tried.
 import type { AttemptResult, AttemptServices, Target, Turn } from './attempt-record.ts';
 import { LocalAttempt } from './local-attempt.ts';
+import type { Passage } from './passage.ts';
 import type { ClientAnswer } from './relay.ts';
 import { UpstreamAttempt } from './upstream-attempt.ts';
 
@@ -11,10 +12,11 @@ export function runAttempt(
   services: AttemptServices,
   turn: Turn,
   target: Target,
+  passage: Passage,
   client: ClientAnswer,
 ): Promise<AttemptResult> {
   const { answer } = target.deployment.provider.kind;
   return answer
     ? new LocalAttempt(services, turn, target, client).run(answer)
-    : new UpstreamAttempt(services, turn, target, client).run();
+    : new UpstreamAttempt(services, turn, target, passage, client).run();
 }

@@ -1,5 +1,5 @@
-// An attempt over the network, at an upstream that speaks the client's dialect: the original bytes go out with the model
-// changed, and the answer's bytes come back untouched. A synchronous machine, driven by the upstream client's callbacks
+// An attempt over the network. What goes out and how the answer comes back is the passage's business, and so is whether either
+// is translated (see passage.ts); here is what happens to them. A synchronous machine, driven by the upstream client's callbacks
 // and by the client's end:
 //
 //   calling ── 2xx, a stream ──▶ streaming ──▶ over          calling ── 2xx, a body ──▶ holding ──▶ over
@@ -20,6 +20,7 @@ import {
   type Turn,
 } from './attempt-record.ts';
 import type { UpstreamHeaders } from './dialects/dialect.ts';
+import type { Passage } from './passage.ts';
 import { type AnswerHead, type AnswerListener, type ClientAnswer, noBytes, StreamRelay } from './relay.ts';
 import type { UpstreamCall, UpstreamHandler } from './upstream/client.ts';
 
@@ -29,6 +30,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   readonly #services: AttemptServices;
   readonly #turn: Turn;
   readonly #target: Target;
+  readonly #passage: Passage;
   readonly #client: ClientAnswer;
   readonly #record: AttemptRecord;
   #resolve: (result: AttemptResult) => void = () => {};
@@ -42,10 +44,11 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #held: Buffer[] = [];
   #heldBytes = 0;
 
-  constructor(services: AttemptServices, turn: Turn, target: Target, client: ClientAnswer) {
+  constructor(services: AttemptServices, turn: Turn, target: Target, passage: Passage, client: ClientAnswer) {
     this.#services = services;
     this.#turn = turn;
     this.#target = target;
+    this.#passage = passage;
     this.#client = client;
     this.#record = new AttemptRecord(services, turn, target);
   }
@@ -63,14 +66,15 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   #dispatch(): void {
-    const { head, dialect, forwardedHeaders } = this.#turn;
+    const { head, forwardedHeaders } = this.#turn;
+    const { dialect, isTranslated, body } = this.#passage;
     const { deployment, key } = this.#target;
     const { origin, path, kind } = deployment.provider;
     if (!origin) throw new Error(`The provider ${deployment.provider.name} has no address.`);
-    const { usageUnasked = false } = kind;
-    const body = dialect.splice(head, { model: deployment.upstreamModel, usageUnasked });
     const headers = {
-      ...forwardedHeaders,
+      ...kind.fixedHeaders,
+      // What a client says in the headers of its dialect means nothing in another.
+      ...(isTranslated ? {} : forwardedHeaders),
       'content-type': 'application/json',
       accept: head.stream ? dialect.framing.contentType : 'application/json',
       // What passes through untouched must be readable on the way: usage is metered from it.
@@ -162,13 +166,15 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #phaseFor(status: number, headers: UpstreamHeaders): Phase {
     if (!isSuccess(status) || isEncoded(headers)) return 'refused';
     if (!this.#turn.head.stream) return 'holding';
-    return isType(headers['content-type'], this.#turn.dialect.framing.contentType) ? 'streaming' : 'refused';
+    return isType(headers['content-type'], this.#passage.dialect.framing.contentType)
+      ? 'streaming'
+      : 'refused';
   }
 
   #startStream(): void {
-    const { dialect, head } = this.#turn;
+    const { dialect } = this.#turn;
     this.#relay = new StreamRelay({
-      tap: dialect.tap(head),
+      tap: this.#passage.tap(),
       dialect,
       client: this.#client,
       head: this.#answerHead(dialect.framing.contentType, undefined),
@@ -205,15 +211,15 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   #endBody(): void {
-    const body = this.#heldBody();
-    const report = this.#turn.dialect.inspect(body);
+    const { report, body } = this.#passage.convert(this.#heldBody());
     if (report.error) {
       this.#giveUp(report.error, report);
       return;
     }
     this.#close();
     this.#record.settle('completed', this.#status, '', report);
-    this.#client.begin(this.#answerHead(this.#headers['content-type'] ?? 'application/json', body.length));
+    const stated = this.#passage.isTranslated ? undefined : this.#headers['content-type'];
+    this.#client.begin(this.#answerHead(stated ?? 'application/json', body.length));
     this.#client.end(body);
     this.#resolve({ kind: 'answered', error: undefined });
   }
@@ -226,8 +232,12 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
         this.#refuseForm(body);
         return;
       }
-      const error = this.#turn.dialect.readError(this.#status, this.#headers, body);
-      this.#giveUp(error, nothingFound, whole && body.length > 0 ? this.#refusal(body) : undefined);
+      const error = this.#passage.dialect.readError(this.#status, this.#headers, body);
+      this.#giveUp(
+        error,
+        nothingFound,
+        whole && body.length > 0 && !this.#passage.isTranslated ? this.#refusal(body) : undefined,
+      );
     } catch (thrown) {
       this.#fail(SignalboxError.from(thrown));
     }
@@ -235,7 +245,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   /** A success in a form that was not asked for. What it says, if it can be read, is still the best explanation. */
   #refuseForm(body: Buffer): void {
-    const report = body.length > 0 ? this.#turn.dialect.inspect(body) : undefined;
+    const report = body.length > 0 ? this.#passage.dialect.inspect(body) : undefined;
     this.#giveUp(report?.error ?? unexpectedForm(this.#target, this.#headers), report ?? nothingFound);
   }
 

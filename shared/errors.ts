@@ -23,6 +23,11 @@ const gateway = { type: 'api_error', fault: 'gateway', retryable: false } as con
 export const errorTable = {
   // What the caller can mend.
   invalid_request: { status: 400, ...invalid, title: 'The request is not valid' },
+  unsupported_field: {
+    status: 400,
+    ...invalid,
+    title: 'The upstream of this model cannot do what a field asks for',
+  },
   invalid_json: { status: 400, ...invalid, title: 'The body is not valid JSON' },
   invalid_configuration: { status: 422, ...invalid, title: 'The configuration is not valid' },
   missing_api_key: { status: 401, ...invalid, type: 'authentication_error', title: 'No API key was sent' },

@@ -3,7 +3,7 @@
 
 export interface ProviderType {
   /** The wire format it speaks; `local` answers inside the data plane. */
-  readonly dialect: 'openai-chat' | 'local';
+  readonly dialect: 'openai-chat' | 'anthropic-messages' | 'local';
   /** Where it lives unless configuration says otherwise; rows without one need a `base_url`. */
   readonly baseUrl?: string;
   /** The environment variable in which people keep this vendor's key. */
@@ -14,6 +14,8 @@ export interface ProviderType {
   readonly modelPatterns: readonly string[];
   /** It reports a stream's usage unasked and refuses the field `stream_options`. */
   readonly usageUnasked?: boolean;
+  /** Where it wants the limit of the answer's length; `max_tokens` unless it says otherwise. */
+  readonly outputLimitField?: 'max_completion_tokens';
 }
 
 const compatible = { dialect: 'openai-chat', needsKey: true, modelPatterns: [] } as const;
@@ -25,6 +27,14 @@ export const providerTypes = {
     baseUrl: 'https://api.openai.com/v1',
     environmentKey: 'OPENAI_API_KEY',
     modelPatterns: ['gpt-*', 'chatgpt-*', 'o1*', 'o3*', 'o4*'],
+    outputLimitField: 'max_completion_tokens',
+  },
+  anthropic: {
+    dialect: 'anthropic-messages',
+    needsKey: true,
+    baseUrl: 'https://api.anthropic.com/v1',
+    environmentKey: 'ANTHROPIC_API_KEY',
+    modelPatterns: ['claude-*'],
   },
   mistral: {
     ...compatible,

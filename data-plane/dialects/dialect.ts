@@ -9,7 +9,7 @@ import type { TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import type { Usage } from '../turn/usage.ts';
 
-export type DialectName = 'openai-chat';
+export type DialectName = 'openai-chat' | 'anthropic-messages';
 
 export interface Dialect {
   readonly name: DialectName;
@@ -21,7 +21,10 @@ export interface Dialect {
   splice(head: RequestHead, target: SpliceTarget): readonly Buffer[];
   /** The body as a canonical request, to be encoded for an upstream of another dialect. */
   decode(body: Buffer): TurnRequest;
-  encode(request: TurnRequest): Record<string, unknown>;
+  /** The fields of a decoded body that mean something here and nothing to any other dialect, by their paths. */
+  untranslatable(request: TurnRequest): readonly string[];
+  /** Throws `unsupported_field` for what this dialect has no words for. */
+  encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown>;
 
   /** Upstream frames to events. */
   reader(): Reader;
@@ -66,6 +69,13 @@ export interface SpliceTarget {
   readonly model: string;
   /** The upstream reports a stream's usage unasked and refuses requests that ask for it. */
   readonly usageUnasked?: boolean;
+}
+
+/** What an upstream wants to read that a client of the dialect need not write. */
+export interface EncodeTarget {
+  readonly usageUnasked?: boolean;
+  /** Where the upstream looks for the limit of the answer's length. */
+  readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
 }
 
 export interface WriterOptions {

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
+import type { DialectName } from '../dialects/dialect.ts';
 import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../relay.ts';
 import { chunkOf, lastChunk } from './chunks.ts';
 import { headerText, saneRequestId } from './headers.ts';
@@ -37,6 +38,8 @@ export class Exchange implements ClientAnswer {
   listener: AnswerListener | undefined;
   /** What the log and the metrics say about it. */
   operation = 'unknown';
+  /** In whose words errors are told. */
+  dialect: DialectName = 'openai-chat';
   keyId = '';
   requestedModel = '';
   attempts = 0;

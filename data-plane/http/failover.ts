@@ -4,6 +4,7 @@
 import { SignalboxError } from '#shared/errors.ts';
 import { runAttempt } from '../attempt.ts';
 import { type AttemptResult, servedBy, type Target, type Turn } from '../attempt-record.ts';
+import { type Passage, passageFor } from '../passage.ts';
 import { type ChooseKeyOptions, chooseKey } from '../routing/choose-key.ts';
 import { isAboutKey, mostInformative } from '../routing/failures.ts';
 import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
@@ -36,6 +37,8 @@ async function tryDeployment(
 ): Promise<boolean> {
   const { keyUsage, clock } = context.attempts;
   const tried = new Set<ProviderKey>();
+  const passage = findPassage(context, turn, deployment, failures);
+  if (!passage) return false;
   while (exchange.attempts < context.limits.attemptsPerRequestMax) {
     const options: ChooseKeyOptions = {
       usage: keyUsage,
@@ -51,7 +54,7 @@ async function tryDeployment(
     const key = choice.kind === 'key' ? choice.key : undefined;
     exchange.attempts += 1;
     const target: Target = { deployment, key, attemptNumber: exchange.attempts };
-    const result = await runAttempt(context.attempts, turn, target, exchange);
+    const result = await runAttempt(context.attempts, turn, target, passage, exchange);
     if (result.kind !== 'failed' || !result.error.kind.retryable) {
       conclude(exchange, turn, target, result);
       return true;
@@ -61,6 +64,22 @@ async function tryDeployment(
     tried.add(key);
   }
   return false;
+}
+
+/** A deployment that cannot be asked for what the client wants is passed over; another of the chain may know the field. */
+function findPassage(
+  context: GatewayContext,
+  turn: Turn,
+  deployment: Deployment,
+  failures: SignalboxError[],
+): Passage | undefined {
+  try {
+    return passageFor(turn, deployment, context.attempts.clock);
+  } catch (thrown) {
+    if (!(thrown instanceof SignalboxError) || thrown.code !== 'unsupported_field') throw thrown;
+    failures.push(thrown);
+    return undefined;
+  }
 }
 
 function conclude(exchange: Exchange, turn: Turn, target: Target, result: AttemptResult): void {

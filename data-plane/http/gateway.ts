@@ -185,6 +185,7 @@ export class Gateway {
 
   async #answer(exchange: Exchange, route: Route): Promise<void> {
     exchange.operation = route.operation;
+    if (route.dialect) exchange.dialect = route.dialect;
     const method = exchange.request.method ?? 'GET';
     if (route.access === 'key') {
       const admitted = this.#admit(exchange);

@@ -1,26 +1,45 @@
 // Every path of the data plane, as a table. A row says who may come in before it says what is there: below /v1 nothing is
 // revealed to a stranger, not even which paths exist.
-import { chatCompletions } from './chat-completions.ts';
+import type { DialectName } from '../dialects/dialect.ts';
 import type { KeyHandler, OpenHandler } from './context.ts';
+import { countTokens } from './count-tokens.ts';
 import { showLive, showReady } from './health.ts';
 import { showIndex, showMetrics } from './index-pages.ts';
 import { listModels, MODEL_PATH, showModel } from './models.ts';
+import { operations, runOperation } from './operations.ts';
 
 export type Route = {
   /** As the metrics call it. */
   readonly operation: string;
+  /** In whose words errors are told; OpenAI's where nothing is said. */
+  readonly dialect?: DialectName;
 } & (
   | { readonly access: 'key'; readonly methods: Readonly<Record<string, KeyHandler>> }
   | { readonly access: 'open'; readonly methods: Readonly<Record<string, OpenHandler>> }
 );
 
-const chat: Route = { operation: 'chat', access: 'key', methods: { POST: chatCompletions } };
 const live: Route = { operation: 'health', access: 'open', methods: { GET: showLive } };
 const ready: Route = { operation: 'health', access: 'open', methods: { GET: showReady } };
 
 export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ['/v1/chat/completions', chat],
-  ['/chat/completions', chat],
+  ...operations.flatMap((operation) => {
+    const route: Route = {
+      operation: operation.name,
+      dialect: operation.dialect,
+      access: 'key',
+      methods: { POST: runOperation.bind(undefined, operation) },
+    };
+    return operation.paths.map((path): [string, Route] => [path, route]);
+  }),
+  [
+    '/v1/messages/count_tokens',
+    {
+      operation: 'count_tokens',
+      dialect: 'anthropic-messages',
+      access: 'key',
+      methods: { POST: countTokens },
+    },
+  ],
   ['/v1/models', { operation: 'models', access: 'key', methods: { GET: listModels } }],
   ['/health', ready],
   ['/health/live', live],

@@ -4,13 +4,17 @@ import type { Provider } from './provider.ts';
 
 export function compatible(
   type: string,
-  { usageUnasked = false }: { usageUnasked?: boolean } = {},
+  {
+    usageUnasked = false,
+    outputLimitField = 'max_tokens',
+  }: Pick<Provider, 'usageUnasked' | 'outputLimitField'> = {},
 ): Provider {
   return Object.freeze<Provider>({
     type,
     dialect: 'openai-chat',
     path: '/chat/completions',
     usageUnasked,
+    outputLimitField,
     headers: (secret) => (secret === '' ? {} : { authorization: `Bearer ${secret}` }),
   });
 }

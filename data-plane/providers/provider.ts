@@ -14,6 +14,10 @@ export interface Provider {
   readonly path: string;
   /** It reports a stream's usage unasked and refuses requests that ask for it. */
   readonly usageUnasked?: boolean;
+  /** Where it looks for the limit of the answer's length; `max_tokens` unless it says otherwise. */
+  readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
+  /** Headers that every request needs; a client that speaks this dialect may send others in their place. */
+  readonly fixedHeaders?: Readonly<Record<string, string>>;
   /** The headers that authorise a request with this secret. */
   headers(secret: string): Readonly<Record<string, string>>;
   /** Answers here instead of over the network. */

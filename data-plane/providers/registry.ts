@@ -1,6 +1,7 @@
 // The one place that names every provider: each row of the vendors' table becomes what the data plane calls. A new
 // compatible host needs no line here; a host with ways of its own needs one.
 import { type ProviderType, providerTypes } from '#shared/provider-types.ts';
+import { anthropic } from './anthropic.ts';
 import { compatible } from './compatible.ts';
 import { demoAnswer } from './demo.ts';
 import type { Provider } from './provider.ts';
@@ -15,10 +16,11 @@ function demo(type: string): Provider {
   });
 }
 
-const makers = { 'openai-chat': compatible, local: demo } as const satisfies Record<
-  ProviderType['dialect'],
-  (type: string, row: ProviderType) => Provider
->;
+const makers = {
+  'openai-chat': compatible,
+  'anthropic-messages': anthropic,
+  local: demo,
+} as const satisfies Record<ProviderType['dialect'], (type: string, row: ProviderType) => Provider>;
 
 const providers: ReadonlyMap<string, Provider> = new Map(
   Object.entries<ProviderType>(providerTypes).map(([type, row]) => [type, makers[row.dialect](type, row)]),

@@ -16,8 +16,9 @@ const informativeness: Partial<Record<ErrorCode, number>> = {
   upstream_unauthorized: 5,
   upstream_unreachable: 6,
   upstream_forbidden_address: 7,
+  unsupported_field: 8,
 };
-const UNRANKED = 8;
+const UNRANKED = 9;
 
 /** Undefined when nothing has failed. */
 export function mostInformative(failures: readonly SignalboxError[]): SignalboxError | undefined {

@@ -31,6 +31,8 @@ export type BlockHead =
   | { readonly kind: 'reasoning'; readonly choice: number }
   | { readonly kind: 'refusal'; readonly choice: number }
   | { readonly kind: 'audio'; readonly choice: number; readonly id: string }
+  /** Something only the dialect that read it can restore (a search of the provider's own, encrypted reasoning). */
+  | { readonly kind: 'private'; readonly choice: number; readonly extras: Extras }
   | { readonly kind: 'tool-call'; readonly choice: number; readonly id: string; readonly name: string };
 
 /** Why one choice ended. */

@@ -18,6 +18,8 @@ export interface TurnRequest {
   readonly choices?: number;
   readonly seed?: number;
   readonly reasoningEffort?: string;
+  /** Whom the client is asking for, for the provider's protection against abuse. */
+  readonly endUser?: string;
   readonly responseFormat?: ResponseFormat;
   /** Fields of the client's own dialect that have no canonical name. */
   readonly extras: PrivateFields;
@@ -30,7 +32,11 @@ export interface Message {
   readonly extras?: PrivateFields;
 }
 
-export type Part = PartContent & { readonly extras?: PrivateFields };
+export type Part = PartContent & {
+  readonly extras?: PrivateFields;
+  /** A mark up to which a provider may keep the prompt. A hint: providers without such marks leave it out. */
+  readonly cacheControl?: PrivateFields;
+};
 
 export type PartContent =
   | { readonly kind: 'text'; readonly text: string }
@@ -40,7 +46,12 @@ export type PartContent =
   | { readonly kind: 'audio'; readonly data: string; readonly format: string }
   | { readonly kind: 'file'; readonly fields: PrivateFields }
   | { readonly kind: 'tool-call'; readonly id: string; readonly name: string; readonly arguments: string }
-  | { readonly kind: 'tool-result'; readonly toolCallId: string; readonly parts: readonly Part[] }
+  | {
+      readonly kind: 'tool-result';
+      readonly toolCallId: string;
+      readonly parts: readonly Part[];
+      readonly isError?: boolean;
+    }
   /** Something only the client's dialect knows; another dialect has to refuse it, never to leave it out. */
   | { readonly kind: 'private'; readonly type: string };
 
@@ -49,6 +60,7 @@ export interface Tool {
   readonly description?: string;
   readonly parameters?: Readonly<Record<string, unknown>>;
   readonly strict?: boolean;
+  readonly cacheControl?: PrivateFields;
   readonly extras?: PrivateFields;
 }
 
@@ -58,3 +70,20 @@ export type ResponseFormat =
   | { readonly kind: 'text' }
   | { readonly kind: 'json' }
   | { readonly kind: 'schema'; readonly fields: PrivateFields };
+
+/** The request in canonical words alone, for an upstream of another dialect. */
+export function withoutExtras(request: TurnRequest): TurnRequest {
+  return {
+    ...request,
+    messages: request.messages.map(({ extras: _, ...message }) => ({
+      ...message,
+      parts: message.parts.map(bare),
+    })),
+    tools: request.tools.map(({ extras: _, ...tool }) => tool),
+    extras: {},
+  };
+}
+
+function bare({ extras: _, ...part }: Part): Part {
+  return part.kind === 'tool-result' ? { ...part, parts: part.parts.map(bare) } : part;
+}

@@ -1,6 +1,7 @@
 // One delta of an answer (or a whole message, which is a delta that happens to be complete) taken apart: what it says in
 // words every dialect has, and what only this one can restore.
-import { isObject, type JsonObject, objectsIn, rest, textOf, thinkingText } from './wire.ts';
+import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
+import { thinkingText } from './wire.ts';
 
 const deltaFields = ['role', 'content', 'reasoning_content', 'reasoning', 'refusal', 'tool_calls', 'audio'];
 const audioFields = ['id', 'data'];

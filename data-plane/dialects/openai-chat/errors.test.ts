@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
-import { readError, renderError, renderStreamError } from './errors.ts';
+import { readError } from '../read-error.ts';
+import { renderError, renderStreamError } from './errors.ts';
 
 function read(status: number, body: unknown, headers: Record<string, string> = {}): SignalboxError {
   return readError(status, headers, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));

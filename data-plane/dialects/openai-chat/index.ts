@@ -1,12 +1,14 @@
 // OpenAI's chat completions: the format most clients send and most vendors take.
 import { sse } from '../../framing/sse.ts';
 import type { Dialect } from '../dialect.ts';
-import { readError, renderError, renderStreamError } from './errors.ts';
+import { readError } from '../read-error.ts';
+import { renderError, renderStreamError } from './errors.ts';
 import { render, writer } from './render.ts';
 import { decode, encode } from './request.ts';
 import { peek, splice } from './request-head.ts';
 import { reader, unfold } from './response.ts';
 import { inspect, tap } from './tap.ts';
+import { untranslatable } from './untranslatable.ts';
 
 export const openaiChat: Dialect = Object.freeze({
   name: 'openai-chat',
@@ -14,6 +16,7 @@ export const openaiChat: Dialect = Object.freeze({
   peek,
   splice,
   decode,
+  untranslatable,
   encode,
   reader,
   unfold,

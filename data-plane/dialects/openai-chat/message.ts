@@ -1,7 +1,7 @@
 // One message of a request, both ways. The wire puts a message's parts in four places (content, refusal, reasoning_content,
 // tool_calls); the canonical message has one list. Extras remember what the list cannot: in which form content came, and
 // every field that has no canonical name.
-import type { Message, Part, PartContent } from '../../turn/request.ts';
+
 import {
   defined,
   isObject,
@@ -9,10 +9,11 @@ import {
   objectOf,
   rest,
   textOf,
-  thinkingText,
   withExtras,
   wrongType,
-} from './wire.ts';
+} from '../../json/values.ts';
+import type { Message, Part, PartContent } from '../../turn/request.ts';
+import { thinkingText } from './wire.ts';
 
 const roles: Readonly<Record<string, Message['role']>> = {
   system: 'system',
@@ -288,7 +289,16 @@ function withFields(
   understood: readonly string[],
   more: JsonObject = {},
 ): Part {
-  return { ...content, ...withExtras(defined({ ...more, fields: rest(wire, understood) })) };
+  return {
+    ...content,
+    ...cacheControlOf(wire),
+    ...withExtras(defined({ ...more, fields: rest(wire, understood) })),
+  };
+}
+
+/** A field of Anthropic's that their clients send through this format too; it stays among the extras as well. */
+export function cacheControlOf(wire: JsonObject): { cacheControl?: JsonObject } {
+  return isObject(wire.cache_control) ? { cacheControl: wire.cache_control } : {};
 }
 
 function stringIn(wire: JsonObject, field: string, path: string): string {

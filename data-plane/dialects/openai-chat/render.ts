@@ -2,20 +2,24 @@
 // tool calls get a dense index per choice, each choice ends with its own finish chunk, and usage comes last and only for
 // those who asked.
 import type { Frame } from '../../framing/frame.ts';
+import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import { completeArguments, type FoldedBlock, type FoldedChoice, foldTurn } from '../../turn/fold.ts';
 import type { Usage } from '../../turn/usage.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
 import { renderStreamError } from './errors.ts';
 import { writeUsage } from './usage.ts';
-import { DIALECT, DONE, isObject, type JsonObject, objectOf, wireReasons } from './wire.ts';
+import { DIALECT, DONE, wireReasons } from './wire.ts';
 
 export function writer(options: WriterOptions): Writer {
   return new ChatWriter(options);
 }
 
+/** What another dialect keeps to itself has no place here. */
+type WrittenHead = Exclude<BlockHead, { kind: 'private' }>;
+
 interface OpenBlock {
-  readonly head: BlockHead;
+  readonly head: WrittenHead;
   /** The place among the tool calls of its choice. */
   readonly callIndex: number;
   /** No delta has been written. */
@@ -63,6 +67,7 @@ class ChatWriter implements Writer {
   }
 
   #startBlock(index: number, head: BlockHead): Frame[] {
+    if (head.kind === 'private') return [];
     const frames = this.#openChoice(head.choice);
     const callIndex = this.#calls.get(head.choice) ?? 0;
     if (head.kind === 'tool-call') this.#calls.set(head.choice, callIndex + 1);

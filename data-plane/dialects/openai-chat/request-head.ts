@@ -1,11 +1,11 @@
 // Reads of a request's bytes what admission and routing need, and writes the same bytes for an upstream that speaks this
 // dialect: the model changed, and usage asked for on every stream, whether the client wants it or not. Every other byte
 // stays, so a field nobody here has heard of reaches the upstream as it was.
-import { SignalboxError } from '#shared/errors.ts';
-import { type Member, scanObject, stringAt, wantedKeys } from '../../json/scan.ts';
+import { type Member, scanObject, wantedKeys } from '../../json/scan.ts';
 import { type Replacement, splice as spliceBytes } from '../../json/splice.ts';
+import { wrongType } from '../../json/values.ts';
 import type { RequestHead, Span, SpliceTarget } from '../dialect.ts';
-import { wrongType } from './wire.ts';
+import { ambiguousKey, booleanAt, isNull, modelAt, span } from '../head-fields.ts';
 
 /** Everything that is acted upon: a second occurrence of any of these could be read differently upstream. */
 const keys = wantedKeys('model', 'stream', 'stream_options', 'n');
@@ -50,17 +50,6 @@ export function choicesAsked(head: RequestHead): number {
   return Number.isInteger(asked) && asked > 0 ? asked : 1;
 }
 
-function ambiguousKey({ key, written }: { key: string; written: string }): SignalboxError {
-  const twice = written === key ? `"${key}" stands twice` : `"${written}" stands where "${key}" is meant`;
-  return new SignalboxError(
-    'invalid_request',
-    `The body is ambiguous: ${twice} in it. Send "${key}" once, written like this.`,
-    {
-      param: key,
-    },
-  );
-}
-
 function askForUsage({ body, spans }: RequestHead): Replacement | undefined {
   const { open, options, optionsOpen, optionsFilled, includeUsage } = spans;
   if (options === undefined) return { ...open!, text: '"stream_options":{"include_usage":true},' };
@@ -96,40 +85,8 @@ function readOptions(
   return member === undefined ? { spans } : { member, spans: { ...spans, includeUsage: span(member) } };
 }
 
-function modelAt(body: Buffer, model: Member | undefined): string {
-  if (model === undefined) {
-    throw new SignalboxError(
-      'invalid_request',
-      'The field "model" is missing. Name the model that should answer.',
-      {
-        param: 'model',
-      },
-    );
-  }
-  if (body[model.start] !== 0x22) throw wrongType('model', 'a string');
-  const name = stringAt(body, model);
-  if (name === '') throw wrongType('model', 'the name of a model, not empty');
-  return name;
-}
-
-function booleanAt(body: Buffer, member: Member | undefined, param: string): boolean {
-  if (member === undefined || isNull(body, member)) return false;
-  const text = body.toString('latin1', member.start, Math.min(member.end, member.start + 6));
-  if (text !== 'true' && text !== 'false') throw wrongType(param, 'true or false');
-  return text === 'true';
-}
-
-function isNull(body: Buffer, { start }: Member): boolean {
-  // No other JSON value begins with this letter.
-  return body[start] === 0x6e;
-}
-
 /** The member with the comma that belongs to it, so that what remains is still an object. */
 function wholeMember(body: Buffer, member: Member): Span {
   if (member.next !== -1) return { start: member.keyStart, end: member.next };
   return { start: body.lastIndexOf(0x2c, member.keyStart), end: member.end };
-}
-
-function span({ start, end }: Member): Span {
-  return { start, end };
 }

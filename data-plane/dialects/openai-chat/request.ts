@@ -3,10 +3,12 @@
 // it was. Encoding starts from the extras and lays the canonical values over them, so that what is changed in between wins and
 // decode followed by encode gives back the body as it was.
 import { parseJson } from '../../json/parse.ts';
+import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from '../../json/values.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
-import { decodeMessage, encodeMessage } from './message.ts';
+import type { EncodeTarget } from '../dialect.ts';
+import { adopt } from './adopt.ts';
+import { cacheControlOf, decodeMessage, encodeMessage } from './message.ts';
 import { peek } from './request-head.ts';
-import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from './wire.ts';
 
 type Scalar = 'number' | 'integer' | 'string' | 'boolean';
 
@@ -17,6 +19,7 @@ const plainFields = [
   { wire: 'n', name: 'choices', type: 'integer' },
   { wire: 'seed', name: 'seed', type: 'integer' },
   { wire: 'parallel_tool_calls', name: 'parallelToolCalls', type: 'boolean' },
+  { wire: 'user', name: 'endUser', type: 'string' },
   { wire: 'reasoning_effort', name: 'reasoningEffort', type: 'string' },
 ] as const satisfies readonly {
   readonly wire: string;
@@ -56,17 +59,21 @@ export function decode(body: Buffer): TurnRequest {
   return request;
 }
 
-export function encode(request: TurnRequest): Record<string, unknown> {
+/** With a target, as that upstream wants it; without, as the client wrote it. */
+export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras } = request;
   const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
   return {
     ...extras,
     model: request.model,
-    messages: request.messages.map(encodeMessage),
+    messages: (target === undefined ? request.messages : adopt(request.messages)).map(encodeMessage),
     ...(request.stream ? { stream: true } : {}),
+    ...(request.stream && target !== undefined && target.usageUnasked !== true
+      ? { stream_options: { include_usage: true } }
+      : {}),
     ...(request.tools.length === 0 ? {} : { tools: request.tools.map(encodeTool) }),
     ...defined(Object.fromEntries(plain)),
-    ...encodeLimit(request),
+    ...encodeLimit(request, target),
     ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
     ...(request.toolChoice === undefined
       ? {}
@@ -104,8 +111,9 @@ function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): 
   );
 }
 
-function encodeLimit({ maxOutputTokens, extras }: TurnRequest): JsonObject {
+function encodeLimit({ maxOutputTokens, extras }: TurnRequest, target: EncodeTarget | undefined): JsonObject {
   if (maxOutputTokens === undefined) return {};
+  if (target?.outputLimitField !== undefined) return { [target.outputLimitField]: maxOutputTokens };
   // The older name only where the client used it and nothing else.
   const isOldName = extras.max_tokens != null && extras.max_completion_tokens == null;
   return isOldName ? { max_tokens: maxOutputTokens } : { max_completion_tokens: maxOutputTokens };
@@ -139,6 +147,7 @@ function decodeTool(tool: unknown, index: number): Tool {
   return {
     name: body.name,
     ...known,
+    ...cacheControlOf(tool),
     ...withExtras(defined({ outer, inner, untyped: tool.type === undefined ? true : undefined })),
   };
 }
@@ -149,7 +158,7 @@ function privateToolName(tool: JsonObject): string {
   return typeof body.name === 'string' ? body.name : String(tool.type ?? '');
 }
 
-function encodeTool({ extras = {}, ...tool }: Tool): JsonObject {
+function encodeTool({ extras = {}, cacheControl: _, ...tool }: Tool): JsonObject {
   const { whole, outer, inner, untyped } = extras;
   if (isObject(whole)) return whole;
   return {

@@ -6,12 +6,14 @@ import { SignalboxError } from '#shared/errors.ts';
 import { prefixedId } from '#shared/ids.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
+import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import type { Reader } from '../dialect.ts';
+import { errorInStream } from '../read-error.ts';
 import { argumentsText, changedFields, contentPieces, deltaExtras, withoutNulls } from './delta.ts';
-import { errorInAnswer, errorInStream } from './errors.ts';
+import { errorInAnswer } from './errors.ts';
 import { type FoundUsage, findUsage } from './usage.ts';
-import { DIALECT, DONE, isObject, type JsonObject, objectsIn, rest, textOf, wireReasons } from './wire.ts';
+import { DIALECT, DONE, wireReasons } from './wire.ts';
 
 export function reader(): Reader {
   return new ChatReader();

@@ -14,11 +14,13 @@ import { HeldBytes } from '../../framing/held-bytes.ts';
 import { readEvent } from '../../framing/sse.ts';
 import { parseJson } from '../../json/parse.ts';
 import { scanObject, wantedKeys } from '../../json/scan.ts';
+import { isObject, type JsonObject, objectsIn, textOf } from '../../json/values.ts';
 import type { BodyReport, RequestHead, StreamReport, StreamTap } from '../dialect.ts';
-import { errorInAnswer, errorInStream } from './errors.ts';
+import { errorInStream } from '../read-error.ts';
+import { errorInAnswer } from './errors.ts';
 import { choicesAsked } from './request-head.ts';
 import { type FoundUsage, findUsage, usageAt, usageKeys } from './usage.ts';
-import { DONE, isObject, type JsonObject, objectsIn, textOf } from './wire.ts';
+import { DONE } from './wire.ts';
 
 export function tap(head: RequestHead): StreamTap {
   return new ChatTap(!head.wantsUsage, choicesAsked(head));

@@ -1,11 +1,7 @@
-// The shapes of OpenAI's chat completions on the wire, and the few guards with which everything else here reads them.
-// Providers that call themselves compatible leave fields out, send null, or send something else, so nothing that comes from
-// a network is trusted to have its documented type.
+// The shapes of OpenAI's chat completions on the wire, as far as more than one file here needs them.
 
-import { SignalboxError } from '#shared/errors.ts';
+import { objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason } from '../../turn/events.ts';
-
-export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const DIALECT = 'openai-chat';
 export const DONE = '[DONE]';
@@ -18,47 +14,10 @@ export const wireReasons: Readonly<Record<EndReason['reason'], string>> = {
   'content-filter': 'content_filter',
 };
 
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The members whose value is an object; everything else is left out. */
-export function objectsIn(value: unknown): readonly JsonObject[] {
-  return Array.isArray(value) ? value.filter(isObject) : [];
-}
-
-export function textOf(value: unknown): string {
-  return typeof value === 'string' ? value : '';
-}
-
-export function objectOf(value: unknown): JsonObject {
-  return isObject(value) ? value : {};
-}
-
 /** What Mistral's models think stands in a list of text parts, or in a string. */
 export function thinkingText(thinking: unknown): string {
   if (typeof thinking === 'string') return thinking;
   return objectsIn(thinking)
     .map((part) => textOf(part.text))
     .join('');
-}
-
-/** What is left of an object when the fields that are understood are taken out; undefined when that is nothing. */
-export function rest(value: JsonObject, understood: readonly string[]): JsonObject | undefined {
-  const entries = Object.entries(value).filter(([key]) => !understood.includes(key));
-  return entries.length === 0 ? undefined : Object.fromEntries(entries);
-}
-
-/** `{ extras }` when there are any, to be spread. */
-export function withExtras(extras: JsonObject | undefined): { extras?: JsonObject } {
-  return extras === undefined || Object.keys(extras).length === 0 ? {} : { extras };
-}
-
-/** Leaves out members that are undefined, because undefined is not JSON. */
-export function defined(value: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined));
-}
-
-export function wrongType(param: string, expected: string): SignalboxError {
-  return new SignalboxError('invalid_request', `The field "${param}" has to be ${expected}.`, { param });
 }

@@ -1,4 +1,4 @@
-// What the fake provider says: always the same for the same request, in the shape of OpenAI's chat completions. Token
+// What the fake provider says: always the same for the same request, by default in the shape of OpenAI's chat completions. Token
 // counts are made by rules simple enough to check by hand: a prompt costs one token per four bytes of its messages as
 // JSON, an answer one token per content chunk and choice.
 import type { Behaviour } from './behaviour.ts';
@@ -27,10 +27,32 @@ interface ChatBody {
   metadata?: { behaviour?: unknown } | null;
 }
 
+/** How a request is read and an answer is told; what is answered and how it goes wrong is the same for all. */
+export interface WireFormat {
+  /** The end of the path under which it is spoken. */
+  readonly path: string;
+  readRequest(body: Buffer): ChatRequest | undefined;
+  wholeBody(answer: Answer, behaviour: Behaviour): object;
+  /** The events before the content, one list per content chunk, and the events after it. */
+  streamEvents(
+    answer: Answer,
+    request: ChatRequest,
+    behaviour: Behaviour,
+  ): {
+    readonly opening: readonly object[];
+    content(piece: string): readonly StreamEvent[];
+    readonly closing: readonly object[];
+  };
+  errorBody(status: number, message?: string): object;
+  eventName(payload: object): string | undefined;
+  /** Left out of a stream that is to lack its end. */
+  readonly endMark: object | string;
+}
+
 const BYTES_PER_TOKEN = 4;
 const created = 1_700_000_000;
 
-export function readChatRequest(body: Buffer): ChatRequest | undefined {
+function readChatRequest(body: Buffer): ChatRequest | undefined {
   let parsed: ChatBody;
   try {
     parsed = JSON.parse(body.toString()) as ChatBody;
@@ -121,7 +143,7 @@ function divide(text: string, count: number): string[] {
   return Array.from({ length: count }, (_, index) => points.slice(index * size, (index + 1) * size).join(''));
 }
 
-export function wholeBody(answer: Answer, behaviour: Behaviour): object {
+function wholeBody(answer: Answer, behaviour: Behaviour): object {
   const text = answer.pieces.join('');
   const message =
     answer.toolCalls.length > 0
@@ -153,8 +175,7 @@ export interface StreamEvent {
   readonly tokens: number;
 }
 
-/** The events before the content, one list per content chunk, and the events after it. */
-export function streamEvents(answer: Answer, request: ChatRequest, behaviour: Behaviour) {
+function streamEvents(answer: Answer, request: ChatRequest, behaviour: Behaviour) {
   const everyUsage = behaviour.usageOn === 'every-chunk' ? { usage: answer.reportedUsage } : {};
   const asked = request.includeUsage && behaviour.usageOn === 'request';
   const chunk = (choices: object[], extra: object = everyUsage): object => ({
@@ -209,7 +230,7 @@ const errorTypes: Readonly<Record<number, { type: string; code: string | null; m
   429: { type: 'requests', code: 'rate_limit_exceeded', message: 'Rate limit reached.' },
 };
 
-export function errorBody(status: number, message?: string): object {
+function errorBody(status: number, message?: string): object {
   const row = errorTypes[status] ?? {
     type: 'server_error',
     code: null,
@@ -217,3 +238,13 @@ export function errorBody(status: number, message?: string): object {
   };
   return { error: { message: message ?? row.message, type: row.type, param: null, code: row.code } };
 }
+
+export const chatWire: WireFormat = {
+  path: '/chat/completions',
+  readRequest: readChatRequest,
+  wholeBody,
+  streamEvents,
+  errorBody,
+  eventName: () => undefined,
+  endMark: '[DONE]',
+};

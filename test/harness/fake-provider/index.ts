@@ -1,10 +1,11 @@
-// A provider for tests: a real HTTP server that speaks OpenAI's chat completions, misbehaves on request and keeps its own
+// A provider for tests: a real HTTP server that speaks OpenAI's chat completions and Anthropic's messages, misbehaves on request and keeps its own
 // bill. The bill is the ground truth of every accounting test: one entry per request that reached the model, written when
 // the request has arrived and updated as tokens are produced, whatever happens to the connection afterwards.
 import { createServer, type Server, type Socket } from 'node:net';
-import { composeAnswer, readChatRequest } from './answers.ts';
+import { chatWire, composeAnswer } from './answers.ts';
 import { type Behaviour, parseScript, requireScript, wellBehaved } from './behaviour.ts';
 import { type RawRequest, RequestReader } from './http-request.ts';
+import { messagesWire } from './message-answers.ts';
 import { answerSteps, type Ending, errorSteps, Reply, type Step, wholeSteps } from './reply.ts';
 
 export interface BilledCall {
@@ -209,17 +210,19 @@ export class FakeProvider {
     behaviour: Behaviour;
     call?: Mutable<BilledCall>;
   } {
+    const path = request.path.split('?')[0]!;
+    const wire = path.endsWith(messagesWire.path) ? messagesWire : chatWire;
     const plain = (status: number, message?: string) => ({
-      steps: errorSteps(status, wellBehaved, message),
+      steps: errorSteps(wire, status, wellBehaved, message),
       behaviour: wellBehaved,
     });
     const key = this.#options.requiredKey;
-    if (key !== undefined && request.headers.authorization !== `Bearer ${key}`) return plain(401);
-    const path = request.path.split('?')[0]!;
+    const { authorization, 'x-api-key': apiKey } = request.headers;
+    if (key !== undefined && authorization !== `Bearer ${key}` && apiKey !== key) return plain(401);
     if (path.endsWith('/models')) return { steps: modelList(), behaviour: wellBehaved };
-    if (!path.endsWith('/chat/completions')) return plain(404, `There is nothing at ${path}.`);
-    const chat = readChatRequest(request.body);
-    if (chat === undefined) return plain(400, 'The body is not a chat completion request.');
+    if (!path.endsWith(wire.path)) return plain(404, `There is nothing at ${path}.`);
+    const chat = wire.readRequest(request.body);
+    if (chat === undefined) return plain(400, `The body is not a request for ${wire.path}.`);
     let behaviour: Behaviour;
     try {
       behaviour = this.#behaviourFor(chat.model, chat.script);
@@ -227,10 +230,10 @@ export class FakeProvider {
       return plain(400, (error as Error).message);
     }
     if (behaviour.errorStatus !== undefined) {
-      return { steps: errorSteps(behaviour.errorStatus, behaviour), behaviour };
+      return { steps: errorSteps(wire, behaviour.errorStatus, behaviour), behaviour };
     }
     const answer = composeAnswer(chat, request.body, behaviour, ++this.#serial);
-    const steps = answerSteps(answer, chat, behaviour);
+    const steps = answerSteps(wire, answer, chat, behaviour);
     if (behaviour.nonsense === 'page') return { steps, behaviour };
     return {
       steps,

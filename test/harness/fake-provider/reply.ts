@@ -2,7 +2,7 @@
 // each other without a pause go out in one write, so that a healthy answer costs one system call; a client that reads
 // slowly stops the play until the socket drains.
 import type { Socket } from 'node:net';
-import { type Answer, type ChatRequest, errorBody, streamEvents, wholeBody } from './answers.ts';
+import type { Answer, ChatRequest, WireFormat } from './answers.ts';
 import type { Behaviour } from './behaviour.ts';
 
 export type Step =
@@ -51,20 +51,31 @@ export function* wholeSteps(
   yield properEnd(behaviour);
 }
 
-export function errorSteps(status: number, behaviour: Behaviour, message?: string): Generator<Step> {
+export function errorSteps(
+  wire: WireFormat,
+  status: number,
+  behaviour: Behaviour,
+  message?: string,
+): Generator<Step> {
   const retry = behaviour.retryAfterSeconds;
   const headers: Record<string, string> = retry === undefined ? {} : { 'retry-after': String(retry) };
-  return wholeSteps(status, JSON.stringify(errorBody(status, message)), behaviour, { headers });
+  return wholeSteps(status, JSON.stringify(wire.errorBody(status, message)), behaviour, { headers });
 }
 
-export function* answerSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour): Generator<Step> {
+export function* answerSteps(
+  wire: WireFormat,
+  answer: Answer,
+  request: ChatRequest,
+  behaviour: Behaviour,
+): Generator<Step> {
   if (behaviour.headNever) return yield end('stall');
   if (behaviour.nonsense === 'page') {
     return yield* wholeSteps(200, '<!doctype html><title>Welcome</title>', behaviour, { type: 'text/html' });
   }
-  if (request.streamed) return yield* streamSteps(answer, request, behaviour);
+  if (request.streamed) return yield* streamSteps(wire, answer, request, behaviour);
   const tokens = answer.usage.completion_tokens;
-  const body = behaviour.nonsense === 'garbage' ? '{"id": "chatcmpl-\u0007' : wholeBody(answer, behaviour);
+  const body =
+    behaviour.nonsense === 'garbage' ? '{"id": "chatcmpl-\u0007' : wire.wholeBody(answer, behaviour);
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   if (behaviour.stallAfterChunks === undefined && behaviour.cutAfterChunks === undefined) {
     return yield* wholeSteps(200, text, behaviour, { tokens });
@@ -81,7 +92,12 @@ function* brokenWholeSteps(text: string, tokens: number, behaviour: Behaviour): 
   yield end(behaviour.cutAfterChunks === undefined ? 'stall' : 'cut');
 }
 
-function* streamSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour): Generator<Step> {
+function* streamSteps(
+  wire: WireFormat,
+  answer: Answer,
+  request: ChatRequest,
+  behaviour: Behaviour,
+): Generator<Step> {
   const chunked = behaviour.framing === 'length';
   const framed = (text: string, tokens = 0): Step => {
     if (!chunked) return bytes(text, tokens);
@@ -90,10 +106,11 @@ function* streamSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour
   const line = behaviour.lineEnd;
   const event = (payload: object | string, tokens = 0): Step => {
     const data = typeof payload === 'string' ? payload : JSON.stringify(payload);
-    return framed(`data: ${data}${line}${line}`, tokens);
+    const name = typeof payload === 'string' ? undefined : wire.eventName(payload);
+    return framed(`${name === undefined ? '' : `event: ${name}${line}`}data: ${data}${line}${line}`, tokens);
   };
   const transfer: Record<string, string> = chunked ? { 'transfer-encoding': 'chunked' } : {};
-  const { opening, content, closing } = streamEvents(answer, request, behaviour);
+  const { opening, content, closing } = wire.streamEvents(answer, request, behaviour);
 
   if (behaviour.headDelayMs > 0) yield wait(behaviour.headDelayMs);
   yield bytes(head(200, behaviour, { 'content-type': 'text/event-stream; charset=utf-8', ...transfer }));
@@ -101,7 +118,7 @@ function* streamSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour
   for (const [index, piece] of answer.pieces.entries()) {
     const broken = brokenAt(index, behaviour);
     if (broken !== undefined) return yield broken;
-    if (behaviour.errorInStreamAfterChunks === index) return yield* errorInStream(event, framed, behaviour);
+    if (behaviour.errorInStreamAfterChunks === index) return yield* errorInStream(wire, event, behaviour);
     if (behaviour.pauseMs > 0 && index > 0) yield wait(behaviour.pauseMs);
     const isGarbage = behaviour.nonsense === 'garbage' && index >= behaviour.garbageAfterChunks;
     if (isGarbage) yield event(`{"id": ${index}, \u0007`, 1);
@@ -110,7 +127,7 @@ function* streamSteps(answer: Answer, request: ChatRequest, behaviour: Behaviour
   const broken = brokenAt(answer.pieces.length, behaviour);
   if (broken !== undefined) return yield broken;
   for (const payload of closing) yield event(payload);
-  if (behaviour.doneMarker) yield event('[DONE]');
+  if (behaviour.doneMarker) yield event(wire.endMark);
   if (chunked) yield bytes('0\r\n\r\n');
   yield properEnd(behaviour);
 }
@@ -122,12 +139,12 @@ function brokenAt(chunk: number, behaviour: Behaviour): Step | undefined {
 }
 
 function* errorInStream(
-  event: (payload: object) => Step,
-  framed: (text: string) => Step,
+  wire: WireFormat,
+  event: (payload: object | string) => Step,
   behaviour: Behaviour,
 ): Generator<Step> {
-  yield event(errorBody(500, 'The model crashed in the middle of the answer.'));
-  if (behaviour.doneMarker) yield framed(`data: [DONE]${behaviour.lineEnd}${behaviour.lineEnd}`);
+  yield event(wire.errorBody(500, 'The model crashed in the middle of the answer.'));
+  if (behaviour.doneMarker) yield event(wire.endMark);
   if (behaviour.framing === 'length') yield bytes('0\r\n\r\n');
   yield properEnd(behaviour);
 }

@@ -1,8 +1,8 @@
 // How long a vendor asks to wait, wherever it says so: a header in seconds, as a date or in milliseconds, a detail of the
 // body, or a phrase of the message.
 import { systemClock } from '#shared/clock.ts';
-import type { UpstreamHeaders } from '../dialect.ts';
-import { isObject, type JsonObject, objectsIn, textOf } from './wire.ts';
+import { isObject, type JsonObject, objectsIn, textOf } from '../json/values.ts';
+import type { UpstreamHeaders } from './dialect.ts';
 
 /** A vendor that asks for more is not waited for; a day says as much. */
 const WAIT_MS_MAX = 24 * 60 * 60 * 1000;

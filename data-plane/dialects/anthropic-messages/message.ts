@@ -1,0 +1,150 @@
+// The messages of a request, read. A message of the user may hold results of tools beside words; each run of either becomes a
+// canonical message of its own, and extras remember which ones were one.
+import {
+  isObject,
+  type JsonObject,
+  objectOf,
+  rest,
+  textOf,
+  withExtras,
+  wrongType,
+} from '../../json/values.ts';
+import type { Message, Part, PartContent } from '../../turn/request.ts';
+
+export function decodeSystem(system: unknown): readonly Message[] {
+  if (system == null) return [];
+  const form = typeof system === 'string' ? 'string' : 'list';
+  return [{ role: 'system', parts: decodeContent(system, 'system'), extras: { form } }];
+}
+
+export function decodeMessage(wire: unknown, index: number): readonly Message[] {
+  const path = `messages[${index}]`;
+  if (!isObject(wire)) throw wrongType(path, 'an object');
+  const { role } = wire;
+  if (role !== 'user' && role !== 'assistant' && role !== 'system') {
+    throw wrongType(`${path}.role`, 'user or assistant');
+  }
+  const parts = decodeContent(wire.content, `${path}.content`);
+  const form = typeof wire.content === 'string' ? 'string' : 'list';
+  const extras = { form, message: index, ...withFields(rest(wire, ['role', 'content'])) };
+  const runs = runsOf(parts);
+  if (runs.length === 0) return [{ role, parts: [], extras }];
+  return runs.map((run) => ({
+    role: run[0]!.kind === 'tool-result' ? ('tool' as const) : role,
+    parts: run,
+    extras,
+  }));
+}
+
+/** Each result of a tool by itself, everything between them together. */
+function runsOf(parts: readonly Part[]): readonly (readonly Part[])[] {
+  const runs: Part[][] = [];
+  for (const part of parts) {
+    const last = runs.at(-1);
+    const joins = part.kind !== 'tool-result' && last !== undefined && last[0]!.kind !== 'tool-result';
+    if (joins) last.push(part);
+    else runs.push([part]);
+  }
+  return runs;
+}
+
+function decodeContent(content: unknown, path: string): readonly Part[] {
+  if (content === '') return [];
+  if (typeof content === 'string') return [{ kind: 'text', text: content }];
+  if (!Array.isArray(content)) throw wrongType(path, 'a string or a list of blocks');
+  return content.map((block, index) => decodeBlock(block, `${path}[${index}]`));
+}
+
+function decodeBlock(wire: unknown, path: string): Part {
+  if (!isObject(wire)) throw wrongType(path, 'an object');
+  switch (wire.type) {
+    case 'text':
+      return part({ kind: 'text', text: stringAt(wire, 'text', path) }, wire, ['text']);
+    case 'thinking':
+      return decodeThinking(wire);
+    case 'redacted_thinking':
+      return { kind: 'reasoning', text: '', extras: { whole: wire } };
+    case 'tool_use':
+      return part(
+        {
+          kind: 'tool-call',
+          id: stringAt(wire, 'id', path),
+          name: stringAt(wire, 'name', path),
+          arguments: JSON.stringify(objectOf(wire.input)),
+        },
+        wire,
+        ['id', 'name', 'input'],
+      );
+    case 'tool_result':
+      return decodeResult(wire, path);
+    case 'image':
+    case 'document':
+      return decodeSource(wire);
+    default:
+      return { kind: 'private', type: textOf(wire.type), extras: { whole: wire } };
+  }
+}
+
+function decodeThinking(wire: JsonObject): Part {
+  const signature = textOf(wire.signature);
+  return {
+    kind: 'reasoning',
+    text: textOf(wire.thinking),
+    ...(signature === '' ? {} : { signature }),
+    extras: { whole: wire },
+  };
+}
+
+function decodeResult(wire: JsonObject, path: string): Part {
+  const { content } = wire;
+  const form = content == null ? 'absent' : typeof content === 'string' ? 'string' : 'list';
+  const result: PartContent = {
+    kind: 'tool-result',
+    toolCallId: stringAt(wire, 'tool_use_id', path),
+    parts: content == null ? [] : decodeContent(content, `${path}.content`),
+    ...(typeof wire.is_error === 'boolean' ? { isError: wire.is_error } : {}),
+  };
+  return part(result, wire, ['tool_use_id', 'content', 'is_error'], { form });
+}
+
+/** Images and documents, wherever they are. What only Anthropic can open (files kept there) stays private. */
+function decodeSource(wire: JsonObject): Part {
+  const source = objectOf(wire.source);
+  const isImage = wire.type === 'image';
+  const url =
+    source.type === 'base64'
+      ? `data:${textOf(source.media_type)};base64,${textOf(source.data)}`
+      : isImage && source.type === 'url'
+        ? textOf(source.url)
+        : undefined;
+  if (url === undefined) return { kind: 'private', type: textOf(wire.type), extras: { whole: wire } };
+  if (isImage) return part({ kind: 'image', url }, wire, ['source']);
+  const filename = textOf(wire.title) || 'document.pdf';
+  const more = { whole: wire };
+  return part({ kind: 'file', fields: { filename, file_data: url } }, wire, ['source', 'title'], more);
+}
+
+function part(
+  content: PartContent,
+  wire: JsonObject,
+  understood: readonly string[],
+  more: JsonObject = {},
+): Part {
+  const hasMark = isObject(wire.cache_control);
+  const fields = rest(wire, ['type', ...understood, ...(hasMark ? ['cache_control'] : [])]);
+  return {
+    ...content,
+    ...(hasMark ? { cacheControl: objectOf(wire.cache_control) } : {}),
+    ...withExtras({ ...more, ...withFields(fields) }),
+  };
+}
+
+function withFields(fields: JsonObject | undefined): JsonObject {
+  return fields === undefined ? {} : { fields };
+}
+
+function stringAt(wire: JsonObject, field: string, path: string): string {
+  const value = wire[field];
+  if (typeof value !== 'string') throw wrongType(`${path}.${field}`, 'a string');
+  return value;
+}

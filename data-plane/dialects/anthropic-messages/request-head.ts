@@ -1,0 +1,25 @@
+// Reads of a request's bytes what admission and routing need, and writes the same bytes for an upstream that speaks this
+// dialect with nothing but the model changed: cache marks depend on the order and the spelling of everything before them.
+import { scanObject, wantedKeys } from '../../json/scan.ts';
+import { splice as spliceBytes } from '../../json/splice.ts';
+import type { RequestHead, SpliceTarget } from '../dialect.ts';
+import { ambiguousKey, booleanAt, modelAt, span } from '../head-fields.ts';
+
+const keys = wantedKeys('model', 'stream');
+
+export function peek(body: Buffer): RequestHead {
+  const { members, ambiguous } = scanObject(body, keys);
+  if (ambiguous !== undefined) throw ambiguousKey(ambiguous);
+  return {
+    body,
+    model: modelAt(body, members.model),
+    stream: booleanAt(body, members.stream, 'stream'),
+    // Usage is part of every stream here.
+    wantsUsage: true,
+    spans: { model: span(members.model!) },
+  };
+}
+
+export function splice(head: RequestHead, target: SpliceTarget): readonly Buffer[] {
+  return spliceBytes(head.body, [{ ...head.spans.model!, text: JSON.stringify(target.model) }]);
+}

@@ -1,0 +1,48 @@
+// The fields that every dialect's body has at its top and that are acted upon before the rest is read.
+import { SignalboxError } from '#shared/errors.ts';
+import { type Member, stringAt } from '../json/scan.ts';
+import { wrongType } from '../json/values.ts';
+import type { Span } from './dialect.ts';
+
+export function ambiguousKey({ key, written }: { key: string; written: string }): SignalboxError {
+  const twice = written === key ? `"${key}" stands twice` : `"${written}" stands where "${key}" is meant`;
+  return new SignalboxError(
+    'invalid_request',
+    `The body is ambiguous: ${twice} in it. Send "${key}" once, written like this.`,
+    {
+      param: key,
+    },
+  );
+}
+
+export function modelAt(body: Buffer, model: Member | undefined): string {
+  if (model === undefined) {
+    throw new SignalboxError(
+      'invalid_request',
+      'The field "model" is missing. Name the model that should answer.',
+      {
+        param: 'model',
+      },
+    );
+  }
+  if (body[model.start] !== 0x22) throw wrongType('model', 'a string');
+  const name = stringAt(body, model);
+  if (name === '') throw wrongType('model', 'the name of a model, not empty');
+  return name;
+}
+
+export function booleanAt(body: Buffer, member: Member | undefined, param: string): boolean {
+  if (member === undefined || isNull(body, member)) return false;
+  const text = body.toString('latin1', member.start, Math.min(member.end, member.start + 6));
+  if (text !== 'true' && text !== 'false') throw wrongType(param, 'true or false');
+  return text === 'true';
+}
+
+export function isNull(body: Buffer, { start }: Member): boolean {
+  // No other JSON value begins with this letter.
+  return body[start] === 0x6e;
+}
+
+export function span({ start, end }: Member): Span {
+  return { start, end };
+}
