@@ -28,7 +28,8 @@ export function decodeMessage(wire: unknown, index: number): readonly Message[] 
   const form = typeof wire.content === 'string' ? 'string' : 'list';
   const extras = { form, message: index, ...withFields(rest(wire, ['role', 'content'])) };
   const runs = runsOf(parts);
-  if (runs.length === 0) return [{ role, parts: [], extras }];
+  // Only the user brings results of tools; anything else is the provider's to refuse.
+  if (role !== 'user' || runs.length === 0) return [{ role, parts, extras }];
   return runs.map((run) => ({
     role: run[0]!.kind === 'tool-result' ? ('tool' as const) : role,
     parts: run,
@@ -59,7 +60,13 @@ function decodeBlock(wire: unknown, path: string): Part {
   if (!isObject(wire)) throw wrongType(path, 'an object');
   switch (wire.type) {
     case 'text':
-      return part({ kind: 'text', text: stringAt(wire, 'text', path) }, wire, ['text']);
+      // An empty text is dropped for Claude unless it was written for Claude: then the refusal is the provider's.
+      return part(
+        { kind: 'text', text: stringAt(wire, 'text', path) },
+        wire,
+        ['text'],
+        wire.text === '' ? { isEmpty: true } : {},
+      );
     case 'thinking':
       return decodeThinking(wire);
     case 'redacted_thinking':

@@ -115,21 +115,11 @@ export function encode(request: TurnRequest): Record<string, unknown> {
   };
 }
 
-function refuseUnsupported({
-  choices,
-  seed,
-  responseFormat,
-  toolChoice,
-  reasoningEffort,
-}: TurnRequest): void {
+function refuseUnsupported({ choices, seed, responseFormat }: TurnRequest): void {
   if ((choices ?? 1) !== 1) throw unsupported('n', 'this model gives one answer at a time. Send n: 1.');
   if (seed !== undefined) throw unsupported('seed', 'this model has no seed. Leave it out.');
   if (responseFormat?.kind === 'json') {
     throw unsupported('response_format', 'this model takes a JSON schema. Send the type json_schema.');
-  }
-  const isForced = toolChoice === 'required' || typeof toolChoice === 'object';
-  if (isForced && thinks(reasoningEffort)) {
-    throw unsupported('reasoning_effort', 'this model cannot reason when a tool is demanded. Leave one out.');
   }
 }
 
@@ -138,10 +128,13 @@ function thinks(effort: string | undefined): effort is string {
 }
 
 function encodeReasoning(
-  { model, reasoningEffort, messages }: TurnRequest,
+  { model, reasoningEffort, messages, toolChoice }: TurnRequest,
   limit: number,
 ): { readonly thinking?: JsonObject; readonly output_config?: JsonObject } {
   if (!thinks(reasoningEffort)) return {};
+  if (toolChoice === 'required' || typeof toolChoice === 'object') {
+    throw unsupported('reasoning_effort', 'this model cannot reason when a tool is demanded. Leave one out.');
+  }
   if (!Object.hasOwn(effortBudgets, reasoningEffort)) {
     throw unsupported('reasoning_effort', `"${reasoningEffort}" is no effort that this model knows.`);
   }
