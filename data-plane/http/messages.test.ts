@@ -270,6 +270,36 @@ describe('a translated stream that is cut', () => {
   });
 });
 
+describe('a translated stream of many megabytes', () => {
+  test.each([
+    ['messages', 'fake'],
+    ['chat', 'claude'],
+  ] as const)(
+    'for %s from %s is not held in memory for a client that does not read',
+    async (client, upstream) => {
+      const model = `${upstream}/chunks-2000.big-60mb`;
+      const response = await ask(client, model, { stream: true, max_tokens: 2000 });
+      const sent = () => provider.requests()[0]!.bytesSent;
+      // Waits until the provider is held up: nothing more leaves it from one look to the next.
+      let before = -1;
+      await vi.waitFor(
+        () => {
+          const now = sent();
+          const isStill = now === before;
+          before = now;
+          expect(isStill).toBe(true);
+        },
+        { interval: 100, timeout: 10_000 },
+      );
+      expect(sent()).toBeLessThan(40 * 1024 * 1024);
+      let received = 0;
+      for await (const bytes of response.body!) received += bytes.length;
+      expect(received).toBeGreaterThan(60 * 1024 * 1024);
+      expect(gateway.ledger.story).toEqual(['completed']);
+    },
+  );
+});
+
 describe('what reaches an upstream of the messages dialect', () => {
   test('from its own client are the bytes, with the model changed, and the headers of the dialect', async () => {
     const body = '{ "max_tokens":9, "model" : "claude/ok", "messages":[{"content":"é","role":"user"}] }';

@@ -54,22 +54,27 @@ class MessageTap implements StreamTap {
 
   push(bytes: Buffer): Buffer {
     if (this.#isBroken) return noBytes;
-    const passing: Buffer[] = [];
+    // The event that was begun before; everything else passes as a view of what came.
+    let begun: Buffer = noBytes;
+    let from = 0;
     let start = 0;
     for (let end = this.#boundary.next(bytes, 0); end !== -1; end = this.#boundary.next(bytes, start)) {
       let event = bytes.subarray(start, end);
-      if (this.#held.length > 0) {
+      const isBegun = this.#held.length > 0;
+      if (isBegun) {
         this.#held.append(event);
         event = this.#held.take();
       }
       this.#look(event, true);
-      if (this.#isBroken) return Buffer.concat(passing);
-      passing.push(event);
+      if (this.#isBroken) return joined(begun, bytes.subarray(from, start));
+      if (isBegun) {
+        begun = event;
+        from = end;
+      }
       start = end;
     }
     if (start < bytes.length) this.#held.append(bytes.subarray(start));
-    if (passing.length === 1) return passing[0]!;
-    return passing.length === 0 ? noBytes : Buffer.concat(passing);
+    return joined(begun, bytes.subarray(from, start));
   }
 
   end(): { bytes: Buffer; report: StreamReport } {
@@ -132,6 +137,11 @@ class MessageTap implements StreamTap {
     if (!this.#isStopped) this.#error ??= error;
     return false;
   }
+}
+
+function joined(first: Buffer, second: Buffer): Buffer {
+  if (first.length === 0) return second;
+  return second.length === 0 ? first : Buffer.concat([first, second]);
 }
 
 function startsWith(bytes: Buffer, prefix: Buffer): boolean {
