@@ -51,6 +51,8 @@ describe('who may import whom', () => {
       never: /^data-plane\/(http|dialects|providers|routing|policy|upstream|snapshot)\//,
     },
     { from: 'data-plane/upstream/', never: /^data-plane\/(?!upstream\/)/ },
+    { from: 'data-plane/attempt/', never: /^data-plane\/(http|policy)\// },
+    { from: 'data-plane/snapshot/', never: /^data-plane\/(http|attempt|policy|routing|meter)\// },
   ];
 
   test.each(walls)('$from keeps its walls', ({ from, never }) => {

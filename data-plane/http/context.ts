@@ -1,10 +1,10 @@
 // What the handlers of this surface share: one object per gateway, made once.
 
-import type { AttemptLimits, AttemptServices } from '../attempt-record.ts';
+import type { AttemptLimits, AttemptServices } from '../attempt/attempt-record.ts';
 import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
 import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
-import type { HealthSource } from './health.ts';
+import type { HealthSource } from './health-reading.ts';
 
 export interface GatewayLimits extends AttemptLimits, BodyLimits, ExchangeLimits {
   readonly attemptsPerRequestMax: number;

@@ -5,8 +5,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
+import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../attempt/relay.ts';
 import type { DialectName } from '../dialects/dialect.ts';
-import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../relay.ts';
 import { chunkOf, lastChunk } from './chunks.ts';
 import { headerText, saneRequestId } from './headers.ts';
 

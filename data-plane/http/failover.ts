@@ -2,9 +2,9 @@
 // byte: first to another key of the same deployment where the key was at fault, then to the next deployment. What the
 // caller has to mend ends the request at once, in the provider's own words. Each target is tried at most once.
 import { SignalboxError } from '#shared/errors.ts';
-import { runAttempt } from '../attempt.ts';
-import { type AttemptResult, servedBy, type Target, type Turn } from '../attempt-record.ts';
-import { type Passage, passageFor } from '../passage.ts';
+import { runAttempt } from '../attempt/attempt.ts';
+import { type AttemptResult, servedBy, type Target, type Turn } from '../attempt/attempt-record.ts';
+import { type Passage, passageFor } from '../attempt/passage.ts';
 import { type ChooseKeyOptions, chooseKey } from '../routing/choose-key.ts';
 import { isAboutKey, mostInformative } from '../routing/failures.ts';
 import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';

@@ -16,7 +16,7 @@ import type { Admitted, GatewayContext, GatewayLimits } from './context.ts';
 import { answerError } from './errors.ts';
 import { Exchange } from './exchange.ts';
 import { pathOf } from './headers.ts';
-import type { HealthReading } from './health.ts';
+import type { HealthReading } from './health-reading.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { logClosed } from './request-log.ts';
 import { allowed, isAdminPath, type Route, routeFor } from './routes.ts';

@@ -3,32 +3,9 @@
 // does not change that, it only degrades. None of it calls a provider.
 
 import { version } from '#shared/build.ts';
-import type { BusState } from '#shared/bus/bus.ts';
 import type { GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
-
-export interface HealthSource {
-  read(): HealthReading;
-}
-
-/** What the parts of this instance say of themselves. */
-export interface HealthReading {
-  readonly nodeId: string;
-  readonly region: string;
-  /** Undefined until the first configuration is in force. */
-  readonly revision: bigint | undefined;
-  readonly draining: boolean;
-  readonly inFlight: number;
-  readonly syncConnected: boolean;
-  readonly bus: BusState;
-  readonly journal: JournalHealth;
-}
-
-export interface JournalHealth {
-  readonly writable: boolean;
-  /** What the ledger has not confirmed yet. */
-  readonly bytes: number;
-}
+import type { HealthReading } from './health-reading.ts';
 
 type Status = 'ok' | 'degraded' | 'draining' | 'not_ready';
 

@@ -2,6 +2,8 @@
 // writer turns them into the client's dialect. The same promises hold as over the network: journaled first, nothing sent
 // before there is something good to send, stopped when the client leaves, settled once and before the last byte.
 import { SignalboxError } from '#shared/errors.ts';
+import type { LocalAnswer } from '../providers/provider.ts';
+import type { TurnEvent } from '../turn/events.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -12,9 +14,7 @@ import {
   type Target,
   type Turn,
 } from './attempt-record.ts';
-import type { LocalAnswer } from './providers/provider.ts';
 import { type AnswerHead, type AnswerListener, brokeOff, type ClientAnswer } from './relay.ts';
-import type { TurnEvent } from './turn/events.ts';
 
 /** What a provider over the network would have answered with. */
 const STATUS = 200;

@@ -3,8 +3,8 @@
 // and nothing is sent before there is something good to send, because the first byte is what makes failing over
 // impossible.
 import { SignalboxError } from '#shared/errors.ts';
-import type { Dialect, StreamReport, StreamTap } from './dialects/dialect.ts';
-import type { UpstreamCall } from './upstream/client.ts';
+import type { Dialect, StreamReport, StreamTap } from '../dialects/dialect.ts';
+import type { UpstreamCall } from '../upstream/client.ts';
 
 /** The client's end of an answer, whatever carries it. */
 export interface ClientAnswer {

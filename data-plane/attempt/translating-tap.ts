@@ -3,10 +3,10 @@
 // target while nothing has been sent, an error in the client's words after that.
 import type { Clock } from '#shared/clock.ts';
 import type { SignalboxError } from '#shared/errors.ts';
-import type { Dialect, Reader, StreamReport, StreamTap, Writer } from './dialects/dialect.ts';
-import type { Frame, FrameReader } from './framing/frame.ts';
-import type { TurnEvent } from './turn/events.ts';
-import type { Usage } from './turn/usage.ts';
+import type { Dialect, Reader, StreamReport, StreamTap, Writer } from '../dialects/dialect.ts';
+import type { Frame, FrameReader } from '../framing/frame.ts';
+import type { TurnEvent } from '../turn/events.ts';
+import type { Usage } from '../turn/usage.ts';
 
 export interface TranslatingTapOptions {
   readonly upstream: Dialect;

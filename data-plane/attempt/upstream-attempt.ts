@@ -8,6 +8,8 @@
 // A body is held until it is whole, so that a cut or an error in it can still be mended by another target.
 import { build } from '#shared/build.ts';
 import { SignalboxError } from '#shared/errors.ts';
+import type { UpstreamHeaders } from '../dialects/dialect.ts';
+import type { UpstreamCall, UpstreamHandler } from '../upstream/client.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -19,10 +21,8 @@ import {
   type Target,
   type Turn,
 } from './attempt-record.ts';
-import type { UpstreamHeaders } from './dialects/dialect.ts';
 import type { Passage } from './passage.ts';
 import { type AnswerHead, type AnswerListener, type ClientAnswer, noBytes, StreamRelay } from './relay.ts';
-import type { UpstreamCall, UpstreamHandler } from './upstream/client.ts';
 
 type Phase = 'calling' | 'streaming' | 'holding' | 'refused' | 'over';
 

@@ -3,13 +3,13 @@
 import type { Clock } from '#shared/clock.ts';
 import type { ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
-import type { Dialect, RequestHead } from './dialects/dialect.ts';
-import type { AttemptLedger, OpenAttempt, Outcome } from './meter/ledger.ts';
+import type { Dialect, RequestHead } from '../dialects/dialect.ts';
+import type { AttemptLedger, OpenAttempt, Outcome } from '../meter/ledger.ts';
+import type { KeyUsage } from '../routing/key-usage.ts';
+import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
+import { inputTotal, outputTotal, type Usage } from '../turn/usage.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
 import type { Served } from './relay.ts';
-import type { KeyUsage } from './routing/key-usage.ts';
-import type { Deployment, ProviderKey } from './snapshot/snapshot.ts';
-import { inputTotal, outputTotal, type Usage } from './turn/usage.ts';
-import type { UpstreamClient } from './upstream/client.ts';
 
 /** A request for one turn, after admission: everything that is the same for all of its attempts. */
 export interface Turn {

@@ -3,14 +3,14 @@
 // answer event by event. Whoever carries the bytes cannot tell the two apart.
 import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
+import type { BodyReport, Dialect, StreamTap } from '../dialects/dialect.ts';
+import { dialectNamed } from '../dialects/registry.ts';
+import type { Deployment } from '../snapshot/snapshot.ts';
+import type { TurnEvent } from '../turn/events.ts';
+import { foldTurn } from '../turn/fold.ts';
+import { type TurnRequest, withoutExtras } from '../turn/request.ts';
 import type { Turn } from './attempt-record.ts';
-import type { BodyReport, Dialect, StreamTap } from './dialects/dialect.ts';
-import { dialectNamed } from './dialects/registry.ts';
-import type { Deployment } from './snapshot/snapshot.ts';
 import { TranslatingTap } from './translating-tap.ts';
-import type { TurnEvent } from './turn/events.ts';
-import { foldTurn } from './turn/fold.ts';
-import { type TurnRequest, withoutExtras } from './turn/request.ts';
 
 export interface Passage {
   /** What the upstream speaks. */
