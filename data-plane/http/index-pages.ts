@@ -9,7 +9,8 @@ export function showIndex(_context: GatewayContext, exchange: Exchange): void {
   exchange.answerJson(200, {
     name: 'Signalbox',
     version,
-    message: 'This is an LLM gateway. Point an OpenAI SDK at /v1 and send your key as a bearer token.',
+    message:
+      'This is an LLM gateway. Point an OpenAI SDK at /v1, or an Anthropic SDK here, and send your key as it always does.',
     endpoints: ['/v1/chat/completions', '/v1/models', '/health', '/metrics'],
   });
 }
