@@ -58,13 +58,23 @@ export class Cluster {
   static async start({ controlPlanes = 1, dataPlanes = 1 }: ClusterOptions = {}): Promise<Cluster> {
     const [postgres, nats] = await Promise.all([startPostgres(), startNats()]);
     const cluster = new Cluster(postgres, nats);
-    cluster.databaseUrl = await postgres.createDatabase();
-    for (let index = 0; index < controlPlanes; index++) await cluster.addControlPlane();
-    // Together, as in a roll-out: several replicas migrate one empty database.
-    await Promise.all(cluster.controlPlanes.map((plane) => plane.start()));
-    for (let index = 0; index < dataPlanes; index++) await cluster.addDataPlane();
-    await Promise.all(cluster.dataPlanes.map((plane) => plane.start()));
+    try {
+      await cluster.#startPlanes(controlPlanes, dataPlanes);
+    } catch (error) {
+      // Nobody else knows of what has started so far.
+      await cluster.stop();
+      throw error;
+    }
     return cluster;
+  }
+
+  async #startPlanes(controlPlanes: number, dataPlanes: number): Promise<void> {
+    this.databaseUrl = await this.postgres.createDatabase();
+    for (let index = 0; index < controlPlanes; index++) await this.addControlPlane();
+    // Together, as in a roll-out: several replicas migrate one empty database.
+    await Promise.all(this.controlPlanes.map((plane) => plane.start()));
+    for (let index = 0; index < dataPlanes; index++) await this.addDataPlane();
+    await Promise.all(this.dataPlanes.map((plane) => plane.start()));
   }
 
   async addControlPlane(): Promise<Plane> {
