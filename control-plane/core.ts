@@ -1,6 +1,7 @@
 // The control plane without its ports: keys loaded, database open and migrated, the services on top of it. Everything that
 // starts a control plane goes through here, and in this order: what can be refused is refused before anything is written.
 import { setTimeout as wait } from 'node:timers/promises';
+import { backoffCeilingMs } from '#shared/backoff.ts';
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import type { Logger } from '#shared/log.ts';
@@ -19,8 +20,7 @@ import { asDatabaseError, type Db, migrateToLatest, openDatabase } from './store
 
 /** A database that starts together with its control planes is there within seconds; one that is not needs a person. */
 const DATABASE_WAIT_MS_MAX = 60_000;
-const RETRY_MS_MIN = 250;
-const RETRY_MS_MAX = 4_000;
+const retryBounds = { msMin: 250, msMax: 4_000 };
 
 export interface Core {
   readonly db: Db;
@@ -104,13 +104,14 @@ async function openServices(db: Db, options: CoreOptions, rootKeys: ReturnType<t
 
 async function migrateWhenReachable(db: Db, log: Logger, withinMs: number): Promise<void> {
   const startMs = systemClock.monotonicMs();
-  for (let delayMs = RETRY_MS_MIN; ; delayMs = Math.min(2 * delayMs, RETRY_MS_MAX)) {
+  for (let tries = 1; ; tries++) {
     try {
       return await migrateToLatest(db);
     } catch (error) {
       const isLost = error instanceof SignalboxError && error.code === 'database_unavailable';
       if (!isLost) throw error;
       const reason = (error.cause as Error).message;
+      const delayMs = backoffCeilingMs(tries, retryBounds);
       if (systemClock.monotonicMs() - startMs + delayMs > withinMs) {
         const seconds = Math.round(withinMs / 1000);
         throw new SignalboxError(

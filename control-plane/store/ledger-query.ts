@@ -2,6 +2,7 @@
 // newest first along the primary key, a page at a time.
 import { type Selectable, type SqlBool, sql } from 'kysely';
 import { type Db, reachingDatabase } from './database.ts';
+import { dailySums } from './ledger-columns.ts';
 import type { AttemptsTable, UsageDailyTable } from './schema.ts';
 
 export const usageGroups = ['key', 'model', 'provider', 'route', 'day'] as const;
@@ -15,24 +16,7 @@ const groupColumns = {
   day: 'day',
 } as const satisfies Record<UsageGroup, keyof UsageDailyTable>;
 
-const summed = [
-  'requests',
-  'attempts',
-  'completed',
-  'failed',
-  'cancelled',
-  'interrupted',
-  'input_tokens',
-  'input_cache_read_tokens',
-  'input_cache_write_tokens',
-  'input_audio_tokens',
-  'output_tokens',
-  'output_reasoning_tokens',
-  'output_audio_tokens',
-  'unpriced_attempts',
-] as const satisfies readonly (keyof UsageDailyTable)[];
-
-export type UsageSums = Record<(typeof summed)[number], bigint> & {
+export type UsageSums = Record<(typeof dailySums)[number], bigint> & {
   /** Of the attempts that have a price; null when none has. */
   readonly cost_nanodollars: bigint | null;
 };
@@ -53,7 +37,7 @@ export interface UsageQuery extends UsageFilter {
 }
 
 function sumColumns() {
-  const sums = summed.map((name) => sql`coalesce(sum(${sql.ref(name)}), 0)::bigint as ${sql.ref(name)}`);
+  const sums = dailySums.map((name) => sql`coalesce(sum(${sql.ref(name)}), 0)::bigint as ${sql.ref(name)}`);
   return sql.join([...sums, sql`sum(cost_nanodollars)::bigint as cost_nanodollars`]);
 }
 

@@ -5,6 +5,7 @@
 import { sql, type Transaction } from 'kysely';
 import { type JournalPosition, journalStart } from '../domain/journal-position.ts';
 import { type Db, reachingDatabase } from './database.ts';
+import { dailySums, outcomes, tokenColumns } from './ledger-columns.ts';
 import type { Database } from './schema.ts';
 
 /** One row of `attempts`, with the names of its columns, as JSON carries it. */
@@ -26,7 +27,7 @@ export interface AttemptRow {
   readonly upstream_model: string;
   readonly operation: string;
   readonly streamed: boolean;
-  readonly outcome: 'completed' | 'failed' | 'cancelled' | 'interrupted';
+  readonly outcome: (typeof outcomes)[number];
   readonly upstream_status: number;
   readonly error_code: string;
   readonly duration_ms: number;
@@ -67,21 +68,12 @@ const attemptColumns = [
   'error_code',
   'duration_ms',
   'first_byte_ms',
-  'input_tokens',
-  'input_cache_read_tokens',
-  'input_cache_write_tokens',
-  'input_audio_tokens',
-  'output_tokens',
-  'output_reasoning_tokens',
-  'output_audio_tokens',
+  ...tokenColumns,
   'usage_known',
   'raw_usage',
   'tags',
   'upstream_id',
 ] as const satisfies readonly (keyof AttemptRow)[];
-
-const tokenColumns = attemptColumns.filter((name) => name.endsWith('_tokens'));
-const outcomes = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
 
 export interface JournalId {
   readonly nodeId: string;
@@ -179,9 +171,10 @@ async function insertAttempts(tx: LedgerTx, rows: readonly AttemptRow[]): Promis
   const outcomeCounts = sql.join(
     outcomes.map((name) => sql`count(*) filter (where outcome = ${sql.lit(name)})`),
   );
-  const added = ['requests', 'attempts', ...outcomes, ...tokenColumns, 'unpriced_attempts'];
   const sums = sql.join(
-    added.map((name) => sql`${sql.ref(name)} = ${sql.ref(`total.${name}`)} + ${sql.ref(`excluded.${name}`)}`),
+    dailySums.map(
+      (name) => sql`${sql.ref(name)} = ${sql.ref(`total.${name}`)} + ${sql.ref(`excluded.${name}`)}`,
+    ),
   );
   const result = await sql<{ inserted: bigint }>`
     with inserted as (

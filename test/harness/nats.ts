@@ -1,11 +1,12 @@
 // A real NATS server with JetStream, on a free loopback port, with a store of its own that survives stop and start.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { findProgram } from './debian.ts';
+import { freePort } from './process.ts';
 
 const STARTUP_MS_MAX = 20_000;
 
@@ -105,18 +106,5 @@ function answers(port: number): Promise<boolean> {
     socket.once('data', (greeting) => settle(greeting.includes('INFO')));
     socket.once('error', () => settle(false));
     socket.setTimeout(1_000, () => settle(false));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() =>
-        address !== null && typeof address === 'object' ? resolve(address.port) : reject(),
-      );
-    });
   });
 }
