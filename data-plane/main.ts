@@ -14,7 +14,7 @@ import { Shutdown } from '#shared/shutdown.ts';
 import { type Address, type AdminHandler, createGateway, type Gateway } from './http/gateway.ts';
 import { type Journal, openJournal } from './meter/journal.ts';
 import { startPublisher } from './meter/publisher.ts';
-import { providerFor } from './providers/registry.ts';
+import { createProviders } from './providers/registry.ts';
 import { startSync } from './snapshot/sync.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 
@@ -32,6 +32,8 @@ export interface DataPlaneOptions {
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** The environment of the process, where a machine keeps the credentials that stand for it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
   /** Serves the administration on the same port in an all-in-one instance. */
   readonly adminHandler: AdminHandler | undefined;
 }
@@ -61,6 +63,8 @@ export async function startDataPlane(options: DataPlaneOptions): Promise<DataPla
 async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<DataPlane> {
   const { host, port, dataDirectory, region, bus, log, metrics } = options;
   const clock = systemClock;
+  const upstream = createUpstreamClient({ clock });
+  shutdown.add('upstream connections', () => upstream.close());
   // Sync knows our name, which the journal needs; what Sync reports of the others is asked for later.
   const parts: { journal?: Journal; gateway?: Gateway } = {};
   const sync = await startSync({
@@ -70,7 +74,7 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
     nodeId: options.nodeId,
     region,
     advertisedAddress: `${isWildcard(host) ? hostname() : host}:${port}`,
-    providerFor,
+    providerFor: createProviders({ upstream, clock, environment: options.environment }),
     load: () => parts.gateway?.inFlight ?? 0,
     spoolBytes: () => parts.journal?.bytes() ?? 0,
     journalEpochs: () => parts.journal?.epochs() ?? [],
@@ -88,8 +92,6 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
   shutdown.add('journal', () => journal.close());
   const publisher = startPublisher({ journal, bus, clock, log, metrics });
   shutdown.add('publisher', () => publisher.close());
-  const upstream = createUpstreamClient({ clock });
-  shutdown.add('upstream connections', () => upstream.close());
 
   const gateway = createGateway({
     snapshots: sync,

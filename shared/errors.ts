@@ -28,6 +28,11 @@ export const errorTable = {
     ...invalid,
     title: 'The upstream of this model cannot do what a field asks for',
   },
+  unsupported_by_provider: {
+    status: 400,
+    ...invalid,
+    title: 'The provider of this model does not offer that',
+  },
   invalid_json: { status: 400, ...invalid, title: 'The body is not valid JSON' },
   invalid_configuration: { status: 422, ...invalid, title: 'The configuration is not valid' },
   missing_api_key: { status: 401, ...invalid, type: 'authentication_error', title: 'No API key was sent' },

@@ -1,11 +1,21 @@
 // The vendors Signalbox knows, as data: adding an OpenAI-compatible host is one row. Both planes read it: the control
 // plane to validate configuration and find keys in the environment, the data plane to call.
 
+export type ProviderFamily = 'openai' | 'anthropic' | 'local';
+
+export const providerSettingNames = ['region', 'project', 'api_version', 'tenant_id', 'client_id'] as const;
+export type ProviderSettingName = (typeof providerSettingNames)[number];
+export type SettingRule = 'required' | 'optional';
+
 export interface ProviderType {
-  /** The wire format it speaks; `local` answers inside the data plane. */
-  readonly dialect: 'openai-chat' | 'anthropic-messages' | 'local';
+  /** Whose API it has; `local` answers inside the data plane. */
+  readonly family: ProviderFamily;
   /** Where it lives unless configuration says otherwise; rows without one need a `base_url`. */
   readonly baseUrl?: string;
+  /** What else an account there is known by. Settings that are not listed are refused. */
+  readonly settings?: Readonly<Partial<Record<ProviderSettingName, SettingRule>>>;
+  /** Its address follows from the settings, so that a `base_url` is possible but not needed. */
+  readonly addressFromSettings?: boolean;
   /** The environment variable in which people keep this vendor's key. */
   readonly environmentKey?: string;
   /** Whether calls without a key are pointless. Local servers need none. */
@@ -18,8 +28,8 @@ export interface ProviderType {
   readonly outputLimitField?: 'max_completion_tokens';
 }
 
-const compatible = { dialect: 'openai-chat', needsKey: true, modelPatterns: [] } as const;
-const local = { dialect: 'openai-chat', needsKey: false, modelPatterns: [] } as const;
+const compatible = { family: 'openai', needsKey: true, modelPatterns: [] } as const;
+const local = { family: 'openai', needsKey: false, modelPatterns: [] } as const;
 
 export const providerTypes = {
   openai: {
@@ -30,7 +40,7 @@ export const providerTypes = {
     outputLimitField: 'max_completion_tokens',
   },
   anthropic: {
-    dialect: 'anthropic-messages',
+    family: 'anthropic',
     needsKey: true,
     baseUrl: 'https://api.anthropic.com/v1',
     environmentKey: 'ANTHROPIC_API_KEY',
@@ -81,7 +91,7 @@ export const providerTypes = {
   /** Any other server that speaks OpenAI's chat completions. */
   'openai-compatible': { ...local },
   /** Answers by itself, always the same, so that everything can be tried without any account. */
-  demo: { dialect: 'local', needsKey: false, modelPatterns: [] },
+  demo: { family: 'local', needsKey: false, modelPatterns: [] },
 } as const satisfies Record<string, ProviderType>;
 
 export type ProviderTypeName = keyof typeof providerTypes;

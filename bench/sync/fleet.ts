@@ -3,8 +3,10 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { providerFor } from '#data-plane/providers/registry.ts';
+import { createProviders } from '#data-plane/providers/registry.ts';
 import { type Sync, startSync } from '#data-plane/snapshot/sync.ts';
+import { createUpstreamClient } from '#data-plane/upstream/client.ts';
+import { systemClock } from '#shared/clock.ts';
 import { createLogger } from '#shared/log.ts';
 import { Metrics } from '#shared/metrics.ts';
 import { Secret } from '#shared/secret.ts';
@@ -78,7 +80,11 @@ async function start({ urls, joinToken, count, directory }: FleetStart): Promise
         nodeId: `bench-${index}`,
         region: 'bench',
         advertisedAddress: '',
-        providerFor,
+        providerFor: createProviders({
+          upstream: createUpstreamClient(),
+          clock: systemClock,
+          environment: {},
+        }),
         load: () => 0,
         spoolBytes: () => 0,
         journalEpochs: () => [],

@@ -41,6 +41,7 @@ async function start(settings: Settings, shutdown: Shutdown, log: Logger): Promi
     joinToken: settings.joinToken,
     nodeId: settings.nodeId,
     region: settings.region,
+    environment: process.env,
     bus,
     log,
     metrics: new Metrics(),

@@ -126,6 +126,7 @@ async function startData(ground: Ground, controlPlane: ControlPlane, shutdown: S
     joinToken: await controlPlane.localJoinToken(),
     nodeId: settings.nodeId,
     region: settings.region,
+    environment: process.env,
     bus,
     log,
     metrics,

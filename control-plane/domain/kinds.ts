@@ -23,7 +23,7 @@ import {
 import { aliasSpec, modelSpec, providerSpec, routeSpec } from '#shared/configuration/schema.ts';
 import type { Problem } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
-import { providerType } from '#shared/provider-types.ts';
+import { providerSettingNames, providerType } from '#shared/provider-types.ts';
 import { Secret } from '#shared/secret.ts';
 import type { StoredKeyEntry, WrittenKey } from './provider-keys.ts';
 import type { ResourceValue } from './resources.ts';
@@ -100,6 +100,7 @@ const provider: Kind = {
       keys: api_keys.map(({ id, weight, rpm, tpm }) => ({ id, secret: id, weight, rpm, tpm: BigInt(tpm) })),
       allowPrivateNetwork: allow_private_network,
       modelPatterns: [...model_patterns],
+      settings: settingsOf(spec),
     });
     return [{ type: ResourceType.PROVIDER, name, payload: toBinary(ProviderSchema, message) }];
   },
@@ -201,4 +202,9 @@ function toWrittenKey(entry: ApiKeyEntry): WrittenKey[] {
   const { weight, rpm, tpm } = entry;
   if ('id' in entry) return [{ secret: { id: entry.id }, weight, rpm, tpm }];
   return entry.key === '' ? [] : [{ secret: new Secret(entry.key), weight, rpm, tpm }];
+}
+
+function settingsOf(spec: Spec): Record<string, string> {
+  const given = providerSettingNames.filter((name) => spec[name] !== undefined);
+  return Object.fromEntries(given.map((name) => [name, String(spec[name])]));
 }

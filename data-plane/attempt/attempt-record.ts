@@ -3,28 +3,13 @@
 import type { Clock } from '#shared/clock.ts';
 import type { ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
-import type { Dialect, RequestHead } from '../dialects/dialect.ts';
 import type { AttemptLedger, OpenAttempt, Outcome } from '../meter/ledger.ts';
+import type { Task } from '../passage/task.ts';
 import type { KeyUsage } from '../routing/key-usage.ts';
 import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
 import { inputTotal, outputTotal, type Usage } from '../turn/usage.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Served } from './relay.ts';
-
-/** A request for one turn, after admission: everything that is the same for all of its attempts. */
-export interface Turn {
-  readonly requestId: string;
-  readonly keyId: string;
-  readonly requestedModel: string;
-  /** Empty when the caller named a model. */
-  readonly route: string;
-  /** The client's dialect and operation, as the ledger calls it. */
-  readonly operation: string;
-  readonly dialect: Dialect;
-  readonly head: RequestHead;
-  /** Headers of the client that mean something to the provider. */
-  readonly forwardedHeaders: Readonly<Record<string, string>>;
-}
 
 /** Whom an attempt calls, and the how-manieth attempt of its request it is. */
 export interface Target {
@@ -70,11 +55,11 @@ export interface Findings {
   readonly rawUsage: string;
 }
 
-export function servedBy(turn: Turn, { deployment }: Target): Served {
+export function servedBy(task: Task, { deployment }: Target): Served {
   return {
     model: deployment.model,
     provider: deployment.provider.name,
-    route: turn.route,
+    route: task.route,
   };
 }
 
@@ -90,7 +75,7 @@ export class AttemptRecord {
   #settled = false;
 
   /** Throws `ledger_unavailable`; then nothing may be sent. */
-  constructor(services: AttemptServices, turn: Turn, target: Target) {
+  constructor(services: AttemptServices, task: Task, target: Target) {
     const { deployment, key } = target;
     const { clock } = services;
     const startedAtMs = clock.wallMs();
@@ -100,20 +85,21 @@ export class AttemptRecord {
     this.#startedMs = clock.monotonicMs();
     this.#open = services.ledger.open({
       attemptId: this.attemptId,
-      requestId: turn.requestId,
+      requestId: task.requestId,
       attemptNumber: target.attemptNumber,
       startedAtMs,
-      keyId: turn.keyId,
-      requestedModel: turn.requestedModel,
-      route: turn.route,
+      keyId: task.keyId,
+      requestedModel: task.requestedModel,
+      route: task.route,
       model: deployment.model,
       deployment: deployment.id,
       provider: deployment.provider.name,
       providerKey: key?.id ?? '',
       upstreamModel: deployment.upstreamModel,
-      operation: turn.operation,
-      streamed: turn.head.stream,
-      tags: deployment.tags,
+      operation: task.operation,
+      streamed: task.isStreamed,
+      tags: [...deployment.tags, ...task.tags],
+      metadata: task.metadata,
     });
     if (key) services.keyUsage.countRequest(key, this.#startedMs);
   }

@@ -1,9 +1,7 @@
-// An attempt that is answered in this process: the client's request is decoded, the answer arrives as events, and a
-// writer turns them into the client's dialect. The same promises hold as over the network: journaled first, nothing sent
+// An attempt that is answered in this process. The same promises hold as over the network: journaled first, nothing sent
 // before there is something good to send, stopped when the client leaves, settled once and before the last byte.
 import { SignalboxError } from '#shared/errors.ts';
-import type { LocalAnswer } from '../providers/provider.ts';
-import type { TurnEvent } from '../turn/events.ts';
+import type { LocalPassage, LocalPiece, Task } from '../passage/task.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -12,7 +10,6 @@ import {
   nothingFound,
   servedBy,
   type Target,
-  type Turn,
 } from './attempt-record.ts';
 import { type AnswerHead, type AnswerListener, brokeOff, type ClientAnswer } from './relay.ts';
 
@@ -20,30 +17,43 @@ import { type AnswerHead, type AnswerListener, brokeOff, type ClientAnswer } fro
 const STATUS = 200;
 
 export class LocalAttempt implements AnswerListener {
-  readonly #turn: Turn;
+  readonly #task: Task;
   readonly #target: Target;
+  readonly #passage: LocalPassage;
   readonly #client: ClientAnswer;
   readonly #record: AttemptRecord;
   readonly #abort = new AbortController();
   #findings: Findings = nothingFound;
   #wake: (() => void) | undefined;
 
-  constructor(services: AttemptServices, turn: Turn, target: Target, client: ClientAnswer) {
-    this.#turn = turn;
+  constructor(
+    services: AttemptServices,
+    task: Task,
+    target: Target,
+    passage: LocalPassage,
+    client: ClientAnswer,
+  ) {
+    this.#task = task;
     this.#target = target;
+    this.#passage = passage;
     this.#client = client;
-    this.#record = new AttemptRecord(services, turn, target);
+    this.#record = new AttemptRecord(services, task, target);
   }
 
-  async run(answer: LocalAnswer): Promise<AttemptResult> {
-    const { dialect, head } = this.#turn;
+  async run(): Promise<AttemptResult> {
     const { signal } = this.#abort;
     this.#client.listener = this;
+    this.#client.upstreamCalled();
     try {
-      const request = dialect.decode(head.body);
-      this.#client.upstreamCalled();
-      const events = answer(request, { model: this.#target.deployment.upstreamModel, signal });
-      return head.stream ? await this.#stream(events) : await this.#whole(events);
+      for await (const piece of this.#passage.run(signal)) {
+        signal.throwIfAborted();
+        this.#record.firstByte();
+        this.#findings = piece.report;
+        if (piece.report.error) return this.#fail(piece.report.error);
+        if (piece.isLast) return this.#complete(piece.bytes);
+        await this.#pass(piece);
+      }
+      return this.#fail(brokeOff());
     } catch (thrown) {
       return this.#fail(signal.aborted ? (signal.reason as SignalboxError) : SignalboxError.from(thrown));
     } finally {
@@ -60,48 +70,16 @@ export class LocalAttempt implements AnswerListener {
     this.#wake?.();
   }
 
-  async #stream(events: AsyncIterable<TurnEvent>): Promise<AttemptResult> {
-    const { dialect, head } = this.#turn;
-    const writer = dialect.writer({ wantsUsage: head.wantsUsage });
-    for await (const event of events) {
-      this.#abort.signal.throwIfAborted();
-      this.#note(event);
-      if (event.type === 'turn-error') return this.#fail(event.error);
-      const bytes = dialect.framing.write(writer.push(event));
-      if (event.type === 'turn-end') return this.#complete(dialect.framing.contentType, bytes);
-      if (bytes.length === 0) continue;
-      if (!this.#client.begun) this.#client.begin(this.#answerHead(dialect.framing.contentType, undefined));
-      if (!this.#client.write(bytes)) await this.#drained();
-    }
-    return this.#fail(brokeOff());
+  async #pass({ bytes }: LocalPiece): Promise<void> {
+    if (bytes.length === 0) return;
+    if (!this.#client.begun) this.#client.begin(this.#answerHead(undefined));
+    if (!this.#client.write(bytes)) await this.#drained();
   }
 
-  async #whole(events: AsyncIterable<TurnEvent>): Promise<AttemptResult> {
-    const seen: TurnEvent[] = [];
-    for await (const event of events) {
-      this.#abort.signal.throwIfAborted();
-      this.#note(event);
-      if (event.type === 'turn-error') return this.#fail(event.error);
-      seen.push(event);
-      if (event.type !== 'turn-end') continue;
-      const body = Buffer.from(JSON.stringify(this.#turn.dialect.render(seen)));
-      this.#client.begin(this.#answerHead('application/json', body.length));
-      return this.#complete('application/json', body);
-    }
-    return this.#fail(brokeOff());
-  }
-
-  #note(event: TurnEvent): void {
-    this.#record.firstByte();
-    if (event.type === 'turn-start') this.#findings = { ...this.#findings, id: event.id };
-    if (event.type === 'usage') {
-      this.#findings = { ...this.#findings, usage: event.usage, rawUsage: event.raw };
-    }
-  }
-
-  #complete(contentType: string, last: Buffer): AttemptResult {
+  #complete(last: Buffer): AttemptResult {
     this.#record.settle('completed', STATUS, '', this.#findings);
-    if (!this.#client.begun) this.#client.begin(this.#answerHead(contentType, undefined));
+    const isStream = this.#task.isStreamed;
+    if (!this.#client.begun) this.#client.begin(this.#answerHead(isStream ? undefined : last.length));
     this.#client.end(last);
     return { kind: 'answered', error: undefined };
   }
@@ -113,8 +91,9 @@ export class LocalAttempt implements AnswerListener {
     }
     this.#record.settle('failed', STATUS, error.code, this.#findings);
     if (!this.#client.begun) return { kind: 'failed', error, refusal: undefined };
-    const { dialect } = this.#turn;
-    this.#client.end(dialect.framing.write(dialect.renderStreamError(error)));
+    const frame = this.#task.streamError(error);
+    if (frame === undefined) this.#client.breakOff();
+    else this.#client.end(frame);
     return { kind: 'answered', error };
   }
 
@@ -124,7 +103,8 @@ export class LocalAttempt implements AnswerListener {
     });
   }
 
-  #answerHead(contentType: string, bodyBytes: number | undefined): AnswerHead {
-    return { status: STATUS, contentType, bodyBytes, served: servedBy(this.#turn, this.#target) };
+  #answerHead(bodyBytes: number | undefined): AnswerHead {
+    const { contentType } = this.#passage;
+    return { status: STATUS, contentType, bodyBytes, served: servedBy(this.#task, this.#target) };
   }
 }

@@ -3,7 +3,7 @@
 // and nothing is sent before there is something good to send, because the first byte is what makes failing over
 // impossible.
 import { SignalboxError } from '#shared/errors.ts';
-import type { Dialect, StreamReport, StreamTap } from '../dialects/dialect.ts';
+import type { StreamReport, StreamTap } from '../dialects/dialect.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 
 /** The client's end of an answer, whatever carries it. */
@@ -18,6 +18,8 @@ export interface ClientAnswer {
   /** False when the client is slow: send no more until `onDrain`. */
   write(bytes: Buffer): boolean;
   end(bytes: Buffer): void;
+  /** Closes the connection in the middle of an answer, so that nobody takes it for whole. */
+  breakOff(): void;
 }
 
 export interface AnswerListener {
@@ -46,7 +48,8 @@ export const noBytes = Buffer.alloc(0);
 
 export interface StreamRelayOptions {
   readonly tap: StreamTap;
-  readonly dialect: Dialect;
+  /** An error in the form of this stream; undefined where it has none. */
+  readonly errorBytes: (error: SignalboxError) => Buffer | undefined;
   readonly client: ClientAnswer;
   readonly head: AnswerHead;
   /** The exchange to slow down. */
@@ -64,7 +67,7 @@ export interface StreamEnding {
   send(): void;
 }
 
-/** An upstream's stream on its way to a client of the same dialect, byte by byte the same. */
+/** An upstream's stream on its way to a client. */
 export class StreamRelay {
   readonly #options: StreamRelayOptions;
   #waiting: Buffer[] = [];
@@ -101,14 +104,14 @@ export class StreamRelay {
     return {
       report,
       error,
-      send: () => this.#sendLast([last, error && !isSaid ? this.#errorFrame(error) : rest]),
+      send: () => (error && !isSaid ? this.#sendError(last, error) : this.#sendLast([last, rest])),
     };
   }
 
   /** Ends a stream that can no longer be read. */
   breakOff(error: SignalboxError): void {
     this.#closed = true;
-    this.#sendLast([this.#errorFrame(error)]);
+    this.#sendError(noBytes, error);
   }
 
   /** The client is gone; nothing more is to be sent. */
@@ -146,9 +149,10 @@ export class StreamRelay {
     return this.#options.tap.push(bytes);
   }
 
-  #errorFrame(error: SignalboxError): Buffer {
-    const { dialect } = this.#options;
-    return dialect.framing.write(dialect.renderStreamError(error));
+  #sendError(before: Buffer, error: SignalboxError): void {
+    const frame = this.#options.errorBytes(error);
+    if (frame !== undefined) this.#sendLast([before, frame]);
+    else this.#options.client.breakOff();
   }
 
   #sendLast(parts: Buffer[]): void {

@@ -9,7 +9,9 @@
 import { build } from '#shared/build.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import type { UpstreamHeaders } from '../dialects/dialect.ts';
-import type { UpstreamCall, UpstreamHandler } from '../upstream/client.ts';
+import type { Task, UpstreamPassage } from '../passage/task.ts';
+import type { Credential } from '../providers/credential.ts';
+import type { Origin, UpstreamCall, UpstreamHandler, UpstreamRequest } from '../upstream/client.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -19,18 +21,16 @@ import {
   type Refusal,
   servedBy,
   type Target,
-  type Turn,
 } from './attempt-record.ts';
-import type { Passage } from './passage.ts';
 import { type AnswerHead, type AnswerListener, type ClientAnswer, noBytes, StreamRelay } from './relay.ts';
 
 type Phase = 'calling' | 'streaming' | 'holding' | 'refused' | 'over';
 
 export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   readonly #services: AttemptServices;
-  readonly #turn: Turn;
+  readonly #task: Task;
   readonly #target: Target;
-  readonly #passage: Passage;
+  readonly #passage: UpstreamPassage;
   readonly #client: ClientAnswer;
   readonly #record: AttemptRecord;
   #resolve: (result: AttemptResult) => void = () => {};
@@ -44,13 +44,19 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #held: Buffer[] = [];
   #heldBytes = 0;
 
-  constructor(services: AttemptServices, turn: Turn, target: Target, passage: Passage, client: ClientAnswer) {
+  constructor(
+    services: AttemptServices,
+    task: Task,
+    target: Target,
+    passage: UpstreamPassage,
+    client: ClientAnswer,
+  ) {
     this.#services = services;
-    this.#turn = turn;
+    this.#task = task;
     this.#target = target;
     this.#passage = passage;
     this.#client = client;
-    this.#record = new AttemptRecord(services, turn, target);
+    this.#record = new AttemptRecord(services, task, target);
   }
 
   run(): Promise<AttemptResult> {
@@ -65,37 +71,57 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     });
   }
 
+  /** Where the credential has to fetch something first, the request waits for it; everything else goes out at once. */
   #dispatch(): void {
-    const { head, forwardedHeaders } = this.#turn;
-    const { dialect, isTranslated, body } = this.#passage;
     const { deployment, key } = this.#target;
-    const { origin, path, kind } = deployment.provider;
-    if (!origin) throw new Error(`The provider ${deployment.provider.name} has no address.`);
-    const headers = {
-      ...kind.fixedHeaders,
-      // What a client says in the headers of its dialect means nothing in another.
-      ...(isTranslated ? {} : forwardedHeaders),
-      'content-type': 'application/json',
-      accept: head.stream ? dialect.framing.contentType : 'application/json',
-      // What passes through untouched must be readable on the way: usage is metered from it.
-      'accept-encoding': 'identity',
-      'user-agent': build,
-      'x-client-request-id': this.#record.attemptId,
-      ...(key ? key.headers : kind.headers('')),
-    };
+    const { provider } = deployment;
+    if (!provider.origin) throw new Error(`The provider ${provider.name} has no address.`);
+    const credential = key?.credential ?? provider.ambient;
+    const request = this.#request(provider.origin, credential);
+    const { host, port, secure } = provider.origin;
+    const authorised = credential.authorise?.({
+      ...request,
+      host: port === (secure ? 443 : 80) ? host : `${host}:${port}`,
+    });
     this.#client.upstreamCalled();
-    this.#call = this.#services.upstream.dispatch(
-      {
-        origin,
-        method: 'POST',
-        path,
-        headers,
-        body,
-        headTimeoutMs: deployment.timeoutMs,
-        idleTimeoutMs: this.#services.limits.upstreamIdleMs,
+    if (!(authorised instanceof Promise)) {
+      this.#send(request, authorised);
+      return;
+    }
+    authorised
+      .then((headers) => this.#send(request, headers))
+      .catch((thrown: unknown) => this.#fail(SignalboxError.from(thrown)));
+  }
+
+  #request(origin: Origin, credential: Credential): UpstreamRequest {
+    const { method, path, contentType, accept, forwardedHeaders, body } = this.#passage;
+    const { deployment } = this.#target;
+    const { kind, basePath } = deployment.provider;
+    return {
+      origin,
+      method,
+      path: basePath + path,
+      headers: {
+        ...kind.fixedHeaders,
+        ...forwardedHeaders,
+        ...(contentType === '' ? {} : { 'content-type': contentType }),
+        accept,
+        // What passes through untouched must be readable on the way: usage is metered from it.
+        'accept-encoding': 'identity',
+        'user-agent': build,
+        'x-client-request-id': this.#record.attemptId,
+        ...credential.headers,
       },
-      this,
-    );
+      body,
+      headTimeoutMs: deployment.timeoutMs,
+      idleTimeoutMs: this.#services.limits.upstreamIdleMs,
+    };
+  }
+
+  #send(request: UpstreamRequest, authorised: Readonly<Record<string, string>> | undefined): void {
+    if (this.#phase === 'over') return;
+    const headers = authorised === undefined ? request.headers : { ...request.headers, ...authorised };
+    this.#call = this.#services.upstream.dispatch({ ...request, headers }, this);
   }
 
   onHead(status: number, headers: UpstreamHeaders): void {
@@ -165,19 +191,19 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   #phaseFor(status: number, headers: UpstreamHeaders): Phase {
     if (!isSuccess(status) || isEncoded(headers)) return 'refused';
-    if (!this.#turn.head.stream) return 'holding';
-    return isType(headers['content-type'], this.#passage.dialect.framing.contentType)
-      ? 'streaming'
-      : 'refused';
+    const { stream } = this.#passage;
+    if (stream === undefined) return 'holding';
+    return isType(headers['content-type'], stream.expects) ? 'streaming' : 'refused';
   }
 
   #startStream(): void {
-    const { dialect } = this.#turn;
+    const stream = this.#passage.stream!;
+    const contentType = stream.contentType || (this.#headers['content-type'] ?? 'application/octet-stream');
     this.#relay = new StreamRelay({
-      tap: this.#passage.tap(),
-      dialect,
+      tap: stream.tap(),
+      errorBytes: (error) => this.#task.streamError(error),
       client: this.#client,
-      head: this.#answerHead(dialect.framing.contentType, undefined),
+      head: this.#answerHead(contentType, undefined),
       upstream: this.#call!,
       onFalseStart: (error) => this.#giveUp(error, this.#relay!.report()),
       onFault: (thrown) => this.#fail(SignalboxError.from(thrown)),
@@ -211,15 +237,15 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   #endBody(): void {
-    const { report, body } = this.#passage.convert(this.#heldBody());
+    const { report, body, contentType } = this.#passage.convert(this.#heldBody(), this.#headers);
     if (report.error) {
       this.#giveUp(report.error, report);
       return;
     }
     this.#close();
     this.#record.settle('completed', this.#status, '', report);
-    const stated = this.#passage.isTranslated ? undefined : this.#headers['content-type'];
-    this.#client.begin(this.#answerHead(stated ?? 'application/json', body.length));
+    const stated = contentType ?? this.#headers['content-type'] ?? 'application/json';
+    this.#client.begin(this.#answerHead(stated, body.length));
     this.#client.end(body);
     this.#resolve({ kind: 'answered', error: undefined });
   }
@@ -232,7 +258,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
         this.#refuseForm(body);
         return;
       }
-      const error = this.#passage.dialect.readError(this.#status, this.#headers, body);
+      const error = this.#passage.readError(this.#status, this.#headers, body);
       this.#giveUp(
         error,
         nothingFound,
@@ -245,7 +271,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   /** A success in a form that was not asked for. What it says, if it can be read, is still the best explanation. */
   #refuseForm(body: Buffer): void {
-    const report = body.length > 0 ? this.#passage.dialect.inspect(body) : undefined;
+    const report = body.length > 0 ? this.#passage.inspect(body) : undefined;
     this.#giveUp(report?.error ?? unexpectedForm(this.#target, this.#headers), report ?? nothingFound);
   }
 
@@ -301,7 +327,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   #answerHead(contentType: string, bodyBytes: number | undefined): AnswerHead {
-    return { status: this.#status, contentType, bodyBytes, served: servedBy(this.#turn, this.#target) };
+    return { status: this.#status, contentType, bodyBytes, served: servedBy(this.#task, this.#target) };
   }
 }
 
@@ -316,8 +342,8 @@ function isEncoded(headers: UpstreamHeaders): boolean {
 
 /** Whether a content type is the one expected, whatever its parameters. One that is not stated may be anything. */
 function isType(stated: string | undefined, expected: string): boolean {
-  if (stated === undefined) return true;
-  return stated.toLowerCase().startsWith(expected.split(';', 1)[0]!);
+  if (stated === undefined || expected === '') return true;
+  return stated.toLowerCase().startsWith(expected);
 }
 
 function silent({ deployment }: Target): SignalboxError {

@@ -4,58 +4,85 @@
 //   response.ts  upstream answer -> events       render.ts    events -> client answer
 //   errors.ts    error bodies, both directions   tap.ts       metering bytes that pass through untouched
 import type { SignalboxError } from '#shared/errors.ts';
-import type { Frame, Framing } from '../framing/frame.ts';
+import type { ClientFraming, Frame, Framing } from '../framing/frame.ts';
 import type { TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import type { Usage } from '../turn/usage.ts';
 
-export type DialectName = 'openai-chat' | 'anthropic-messages';
+/** What clients can speak. */
+export type ClientDialectName =
+  | 'openai-chat'
+  | 'openai-responses'
+  | 'openai-completions'
+  | 'anthropic-messages'
+  | 'gemini';
 
+export type DialectName = ClientDialectName | 'bedrock-converse' | 'cohere-v2';
+
+/** The half that speaks to upstreams. */
 export interface Dialect {
   readonly name: DialectName;
   readonly framing: Framing;
-
-  /** Reads of a client's body what admission and routing need, without reading all of it. Throws `invalid_json` or `invalid_request`. */
-  peek(body: Buffer): RequestHead;
-  /** The original bytes for an upstream of this same dialect: only the model, and what metering needs, is changed. */
-  splice(head: RequestHead, target: SpliceTarget): readonly Buffer[];
-  /** The body as a canonical request, to be encoded for an upstream of another dialect. */
-  decode(body: Buffer): TurnRequest;
-  /** The fields of a decoded body that mean something here and nothing to any other dialect, by their paths. */
-  untranslatable(request: TurnRequest): readonly string[];
-  /** Throws `unsupported_field` for what this dialect has no words for. */
+  /** A request in this dialect's words; tells the target what it has no words for. Without a target, as the client wrote it. */
   encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown>;
-
   /** Upstream frames to events. */
   reader(): Reader;
   /** A whole upstream body to the events it would have streamed. Throws `upstream_invalid` when it is no answer. */
   unfold(body: Buffer): TurnEvent[];
+  /** Makes sense of an upstream's error answer. */
+  readError(status: number, headers: UpstreamHeaders, body: Buffer): SignalboxError;
+}
+
+/** The half that speaks to clients, for dialects in which there are any. */
+export interface ClientDialect extends Dialect {
+  readonly name: ClientDialectName;
+  readonly framing: ClientFraming;
+  /** What this dialect calls the fields of a canonical request, so that a refusal names what the client wrote. */
+  readonly fieldNames: FieldNames;
+  /**
+   * Reads of a client's body what admission and routing need, without reading all of it. Where a dialect names the model in
+   * the address, the address says it. Throws `invalid_json` or `invalid_request`.
+   */
+  peek(body: Buffer, address?: Address): RequestHead;
+  /** The original bytes for an upstream of this same dialect: only the model, and what metering needs, is changed. */
+  splice(head: RequestHead, target: SpliceTarget): readonly Buffer[];
+  /** The request as a canonical one, to be encoded for an upstream of another dialect. */
+  decode(head: RequestHead): TurnRequest;
+  /** The fields of a decoded body that mean something here and nothing to any other dialect, by their paths. */
+  untranslatable(request: TurnRequest): readonly string[];
   /** Events to client frames. */
   writer(options: WriterOptions): Writer;
   /** A finished turn's events to a whole client body. */
-  render(events: readonly TurnEvent[]): Record<string, unknown>;
-
+  render(events: readonly TurnEvent[], request?: TurnRequest): Record<string, unknown>;
   /** Watches a stream that passes through as bytes. */
   tap(head: RequestHead): StreamTap;
   /** Meters a whole body that passes through as bytes. */
   inspect(body: Buffer): BodyReport;
-
-  /** Makes sense of an upstream's error answer. */
-  readError(status: number, headers: UpstreamHeaders, body: Buffer): SignalboxError;
   /** An error as this dialect's clients expect it in a body … */
   renderError(error: SignalboxError): Record<string, unknown>;
   /** … and in a stream that has already begun. Nothing may follow it. */
   renderStreamError(error: SignalboxError): Frame[];
 }
 
+export type FieldNames = Readonly<Partial<Record<keyof TurnRequest, string>>>;
+
+/** What the path of a request says, for dialects whose bodies do not. */
+export interface Address {
+  readonly model: string;
+  readonly stream: boolean;
+}
+
 export type UpstreamHeaders = Readonly<Record<string, string | undefined>>;
 
 export interface RequestHead {
+  /** What the client sent, without what was meant for the gateway. */
   readonly body: Buffer;
   readonly model: string;
   readonly stream: boolean;
   /** Whether the client wants to see usage in its stream; metering sees it either way. */
   readonly wantsUsage: boolean;
+  /** What the client said to the gateway itself, in the member `x-gateway`. It is no longer in `body`. */
+  readonly gateway: unknown;
   /** Where values that may be spliced stand in the body. Private to the dialect that made it. */
   readonly spans: Readonly<Record<string, Span | undefined>>;
 }
@@ -65,21 +92,37 @@ export interface Span {
   readonly end: number;
 }
 
-export interface SpliceTarget {
-  readonly model: string;
-  /** The upstream reports a stream's usage unasked and refuses requests that ask for it. */
+/** What an upstream wants to read otherwise than its dialect has it. */
+export interface BodyShape {
+  /** It reports a stream's usage unasked and refuses requests that ask for it. */
   readonly usageUnasked?: boolean;
+  /** Where it looks for the limit of the answer's length. */
+  readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
+  /** The model stands in the path, and the body must not name it. */
+  readonly omitsModel?: boolean;
+  /** Members that every body needs; they win over the client's. */
+  readonly adds?: Readonly<Record<string, unknown>>;
 }
 
-/** What an upstream wants to read that a client of the dialect need not write. */
-export interface EncodeTarget {
-  readonly usageUnasked?: boolean;
-  /** Where the upstream looks for the limit of the answer's length. */
-  readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
+export interface SpliceTarget extends BodyShape {
+  readonly model: string;
 }
+
+export interface EncodeTarget extends BodyShape {
+  /**
+   * Hears of what this dialect has no words for: a field of the canonical request, or a path below one
+   * (`messages[2].content`), and why. Throws `unsupported_field`, or returns when the client would rather do without;
+   * then it is left out.
+   */
+  readonly unsupported: Unsupported;
+}
+
+export type Unsupported = (field: string, reason: string) => void;
 
 export interface WriterOptions {
   readonly wantsUsage: boolean;
+  /** The request that is being answered, for dialects whose answers repeat it. */
+  readonly request?: TurnRequest;
 }
 
 /** A synchronous machine: waiting -> open -> closed. `end()` before closed yields `turn-error upstream_truncated`; nothing follows closed. */

@@ -1,8 +1,30 @@
 // The fields that every dialect's body has at its top and that are acted upon before the rest is read.
 import { SignalboxError } from '#shared/errors.ts';
 import { type Member, stringAt } from '../json/scan.ts';
+import { splice } from '../json/splice.ts';
 import { wrongType } from '../json/values.ts';
-import type { Span } from './dialect.ts';
+import type { RequestHead, Span } from './dialect.ts';
+
+/** The member in which a client speaks to the gateway itself. */
+export const GATEWAY_KEY = 'x-gateway';
+
+/** Reads again without the member that is meant for the gateway: few requests have it, so it may cost a second look. */
+export function withoutGateway(
+  body: Buffer,
+  member: Member,
+  peek: (body: Buffer) => RequestHead,
+): RequestHead {
+  const rest = Buffer.concat(splice(body, [{ ...wholeMember(body, member), text: '' }]));
+  const gateway: unknown = JSON.parse(body.toString('utf8', member.start, member.end));
+  return { ...peek(rest), gateway };
+}
+
+/** The member with the comma that belongs to it, so that what remains is still an object. */
+export function wholeMember(body: Buffer, member: Member): Span {
+  if (member.next !== -1) return { start: member.keyStart, end: member.next };
+  const comma = body.lastIndexOf(0x2c, member.keyStart);
+  return { start: comma === -1 ? member.keyStart : comma, end: member.end };
+}
 
 export function ambiguousKey({ key, written }: { key: string; written: string }): SignalboxError {
   const twice = written === key ? `"${key}" stands twice` : `"${written}" stands where "${key}" is meant`;

@@ -17,8 +17,14 @@ export interface FrameReader {
 }
 
 export interface Framing {
-  readonly name: 'sse';
-  readonly contentType: string;
+  readonly name: 'sse' | 'aws-event-stream';
+  readonly mediaType: string;
   reader(): FrameReader;
+}
+
+/** A framing in which clients are answered. */
+export interface ClientFraming extends Framing {
+  /** The media type with its parameters. */
+  readonly contentType: string;
   write(frames: readonly Frame[]): Buffer;
 }

@@ -2,14 +2,15 @@
 // space, several data lines, a byte order mark, a last event without its blank line, and any cut between two bytes. An event
 // is decoded only once it is whole, so a character cut in half needs no care.
 import { EventBoundary } from './event-boundary.ts';
-import type { Frame, FrameReader, Framing } from './frame.ts';
+import type { ClientFraming, Frame, FrameReader } from './frame.ts';
 import { HeldBytes } from './held-bytes.ts';
 
 const BYTE_ORDER_MARK = '\uFEFF';
 const LINE_END = /\r\n|\n|\r/;
 
-export const sse: Framing = {
+export const sse: ClientFraming = {
   name: 'sse',
+  mediaType: 'text/event-stream',
   contentType: 'text/event-stream; charset=utf-8',
   reader: () => new SseReader(),
   write: (frames) => Buffer.from(frames.map(writeFrame).join('')),

@@ -5,6 +5,7 @@ import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.t
 import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
 import type { HealthSource } from './health-reading.ts';
+import type { PathParameters } from './router.ts';
 
 export interface GatewayLimits extends AttemptLimits, BodyLimits, ExchangeLimits {
   readonly attemptsPerRequestMax: number;
@@ -31,4 +32,5 @@ export type KeyHandler = (
   context: GatewayContext,
   exchange: Exchange,
   admitted: Admitted,
+  parameters: PathParameters,
 ) => Promise<void> | void;

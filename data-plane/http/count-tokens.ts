@@ -7,14 +7,16 @@ import { planFor } from '../routing/candidates.ts';
 import { readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { unknownModel } from './operations.ts';
+import { unknownModel } from './place-request.ts';
 
 export async function countTokens(
   context: GatewayContext,
   exchange: Exchange,
   { snapshot, principal }: Admitted,
 ): Promise<void> {
-  const request = anthropicMessages.decode(await readJsonBody(exchange, context.limits));
+  const request = anthropicMessages.decode(
+    anthropicMessages.peek(await readJsonBody(exchange, context.limits)),
+  );
   exchange.requestedModel = request.model;
   admitRequest({ principal, model: request.model });
   if (!planFor(snapshot, request.model, context)) throw unknownModel(request.model);

@@ -1,12 +1,12 @@
 // Every error of this surface leaves through here: the status and shape come from the error table and the dialect, and
 // what helps a client to react (when to come back, how to authenticate) goes into headers.
 import type { SignalboxError } from '#shared/errors.ts';
-import { dialectNamed } from '../dialects/registry.ts';
+import { clientDialectNamed } from '../dialects/registry.ts';
 import type { Exchange, RawHeaders } from './exchange.ts';
 
 export function answerError(exchange: Exchange, error: SignalboxError, extra: RawHeaders = []): void {
   exchange.error = error;
-  exchange.answerJson(error.kind.status, dialectNamed(exchange.dialect).renderError(error), [
+  exchange.answerJson(error.kind.status, clientDialectNamed(exchange.dialect).renderError(error), [
     ...errorHeaders(error),
     ...extra,
   ]);

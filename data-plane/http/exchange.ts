@@ -6,7 +6,7 @@ import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
 import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../attempt/relay.ts';
-import type { DialectName } from '../dialects/dialect.ts';
+import type { ClientDialectName } from '../dialects/dialect.ts';
 import { chunkOf, lastChunk } from './chunks.ts';
 import { headerText, saneRequestId } from './headers.ts';
 
@@ -39,7 +39,7 @@ export class Exchange implements ClientAnswer {
   /** What the log and the metrics say about it. */
   operation = 'unknown';
   /** In whose words errors are told. */
-  dialect: DialectName = 'openai-chat';
+  dialect: ClientDialectName = 'openai-chat';
   keyId = '';
   requestedModel = '';
   attempts = 0;
@@ -115,6 +115,10 @@ export class Exchange implements ClientAnswer {
   end(bytes: Buffer): void {
     if (this.#gone) return;
     this.response.end(this.#chunked ? lastChunk(bytes) : bytes);
+  }
+
+  breakOff(): void {
+    this.response.destroy();
   }
 
   /** A whole answer of our own making. */

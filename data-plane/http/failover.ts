@@ -1,10 +1,10 @@
 // Trying targets until one answers. Only failures of the provider move on, and only while the client has not seen a
 // byte: first to another key of the same deployment where the key was at fault, then to the next deployment. What the
 // caller has to mend ends the request at once, in the provider's own words. Each target is tried at most once.
-import { SignalboxError } from '#shared/errors.ts';
+import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { runAttempt } from '../attempt/attempt.ts';
-import { type AttemptResult, servedBy, type Target, type Turn } from '../attempt/attempt-record.ts';
-import { type Passage, passageFor } from '../attempt/passage.ts';
+import { type AttemptResult, servedBy, type Target } from '../attempt/attempt-record.ts';
+import type { Passage, Task } from '../passage/task.ts';
 import { type ChooseKeyOptions, chooseKey } from '../routing/choose-key.ts';
 import { isAboutKey, mostInformative } from '../routing/failures.ts';
 import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
@@ -12,32 +12,32 @@ import type { GatewayContext } from './context.ts';
 import { answerError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 
-export async function answerTurn(
+export async function answerTask(
   context: GatewayContext,
   exchange: Exchange,
-  turn: Turn,
+  task: Task,
   candidates: readonly Deployment[],
 ): Promise<void> {
   const failures: SignalboxError[] = [];
   for (const deployment of candidates) {
-    const settled = await tryDeployment(context, exchange, turn, deployment, failures);
+    const settled = await tryDeployment(context, exchange, task, deployment, failures);
     if (settled || exchange.attempts >= context.limits.attemptsPerRequestMax) break;
   }
   if (!exchange.begun && !exchange.gone)
-    answerError(exchange, mostInformative(failures) ?? leadsNowhere(turn));
+    answerError(exchange, mostInformative(failures) ?? leadsNowhere(task));
 }
 
 /** Whether the request is over: answered, refused for good, or without anyone to answer. */
 async function tryDeployment(
   context: GatewayContext,
   exchange: Exchange,
-  turn: Turn,
+  task: Task,
   deployment: Deployment,
   failures: SignalboxError[],
 ): Promise<boolean> {
   const { keyUsage, clock } = context.attempts;
   const tried = new Set<ProviderKey>();
-  const passage = findPassage(context, turn, deployment, failures);
+  const passage = findPassage(task, deployment, failures);
   if (!passage) return false;
   while (exchange.attempts < context.limits.attemptsPerRequestMax) {
     const options: ChooseKeyOptions = {
@@ -54,9 +54,9 @@ async function tryDeployment(
     const key = choice.kind === 'key' ? choice.key : undefined;
     exchange.attempts += 1;
     const target: Target = { deployment, key, attemptNumber: exchange.attempts };
-    const result = await runAttempt(context.attempts, turn, target, passage, exchange);
+    const result = await runAttempt(context.attempts, task, target, passage, exchange);
     if (result.kind !== 'failed' || !result.error.kind.retryable) {
-      conclude(exchange, turn, target, result);
+      conclude(exchange, task, target, result);
       return true;
     }
     failures.push(result.error);
@@ -67,25 +67,22 @@ async function tryDeployment(
 }
 
 /** A deployment that cannot be asked for what the client wants is passed over; another of the chain may know the field. */
-function findPassage(
-  context: GatewayContext,
-  turn: Turn,
-  deployment: Deployment,
-  failures: SignalboxError[],
-): Passage | undefined {
+const passedOver: readonly ErrorCode[] = ['unsupported_field', 'unsupported_by_provider'];
+
+function findPassage(task: Task, deployment: Deployment, failures: SignalboxError[]): Passage | undefined {
   try {
-    return passageFor(turn, deployment, context.attempts.clock);
+    return task.passageTo(deployment);
   } catch (thrown) {
-    if (!(thrown instanceof SignalboxError) || thrown.code !== 'unsupported_field') throw thrown;
+    if (!(thrown instanceof SignalboxError) || !passedOver.includes(thrown.code)) throw thrown;
     failures.push(thrown);
     return undefined;
   }
 }
 
-function conclude(exchange: Exchange, turn: Turn, target: Target, result: AttemptResult): void {
+function conclude(exchange: Exchange, task: Task, target: Target, result: AttemptResult): void {
   if (result.kind === 'answered') exchange.error = result.error;
   if (result.kind !== 'failed') return;
-  exchange.served = servedBy(turn, target);
+  exchange.served = servedBy(task, target);
   if (!result.refusal) {
     answerError(exchange, result.error);
     return;
@@ -103,7 +100,7 @@ function keysExhausted({ provider }: Deployment, retryAfterMs: number): Signalbo
   );
 }
 
-function leadsNowhere({ route }: Turn): SignalboxError {
+function leadsNowhere({ route }: Task): SignalboxError {
   return new SignalboxError(
     'model_not_found',
     `The route "${route}" leads to no model that exists. The operator has to give it a member or a fallback.`,

@@ -19,6 +19,7 @@ import { pathOf } from './headers.ts';
 import type { HealthReading } from './health-reading.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { logClosed } from './request-log.ts';
+import type { PathParameters } from './router.ts';
 import { allowed, isAdminPath, type Route, routeFor } from './routes.ts';
 
 export interface GatewayOptions {
@@ -171,7 +172,7 @@ export class Gateway {
   #onRequest(request: IncomingMessage, response: ServerResponse): void {
     const { adminHandler } = this.#options;
     const path = pathOf(request.url ?? '/');
-    const route = routeFor(path);
+    const { target: route, parameters } = routeFor(path);
     if (adminHandler && route.operation === 'unknown' && isAdminPath(path)) {
       // Whoever waits for "100 Continue" hears it from us; the administration reads all its bodies.
       if (request.headers.expect !== undefined) response.writeContinue();
@@ -180,17 +181,17 @@ export class Gateway {
     }
     const exchange = new Exchange(this.#exchangeServices, path, request, response);
     this.#exchanges.add(exchange);
-    this.#answer(exchange, route).catch((thrown: unknown) => this.#fail(exchange, thrown));
+    this.#answer(exchange, route, parameters).catch((thrown: unknown) => this.#fail(exchange, thrown));
   }
 
-  async #answer(exchange: Exchange, route: Route): Promise<void> {
+  async #answer(exchange: Exchange, route: Route, parameters: PathParameters): Promise<void> {
     exchange.operation = route.operation;
     if (route.dialect) exchange.dialect = route.dialect;
     const method = exchange.request.method ?? 'GET';
     if (route.access === 'key') {
       const admitted = this.#admit(exchange);
       const handler = route.methods[method === 'HEAD' ? 'GET' : method];
-      if (handler) await handler(this.#context, exchange, admitted);
+      if (handler) await handler(this.#context, exchange, admitted, parameters);
       else answerWithoutHandler(exchange, route, method);
       return;
     }

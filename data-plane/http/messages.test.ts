@@ -12,7 +12,7 @@ import { anthropicMessages } from '../dialects/anthropic-messages/index.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
 import { anthropic } from '../providers/anthropic.ts';
-import { providerFor } from '../providers/registry.ts';
+import { demoProvider } from '../providers/demo.ts';
 import { type FoldedTurn, foldTurn } from '../turn/fold.ts';
 import { checkTurn } from '../turn/grammar.ts';
 
@@ -46,7 +46,7 @@ function snapshotOver(script: string) {
   const chat = providerOf('chat', { baseUrl: provider.baseUrl });
   const safeClaude = providerOf('safe-claude', { baseUrl: backup.baseUrl, kind: anthropic('anthropic') });
   const safeChat = providerOf('safe-chat', { baseUrl: backup.baseUrl });
-  const demo = providerOf('demo', { kind: providerFor('demo')! });
+  const demo = providerOf('demo', { kind: demoProvider });
   return plainSnapshot(provider, {
     providers: [claude, demo],
     deployments: [

@@ -4,6 +4,7 @@ import { SignalboxError } from '#shared/errors.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
+import type { PathParameters } from './router.ts';
 
 interface ModelObject {
   readonly id: string;
@@ -15,7 +16,6 @@ interface ModelObject {
 /** Clients want a number here; when a vendor made a model is not known, and a changing one would defeat caches. */
 const CREATED = Date.UTC(2025, 0, 1) / 1000;
 const OURS = 'signalbox';
-export const MODEL_PATH = '/v1/models/';
 
 const lists = new WeakMap<Snapshot, readonly ModelObject[]>();
 
@@ -32,8 +32,9 @@ export function showModel(
   _context: GatewayContext,
   exchange: Exchange,
   { snapshot, principal }: Admitted,
+  parameters: PathParameters,
 ): void {
-  const id = decode(exchange.path.slice(MODEL_PATH.length));
+  const id = decode(parameters.id!);
   const found = allModels(snapshot).find((model) => model.id === id);
   if (!found || !principal.mayUse(found.id)) {
     throw new SignalboxError(

@@ -1,20 +1,23 @@
-// What can be asked of a model, as a table: a path's dialect decides everything that is said to the client. Below it, a
-// request's life from its body to the last attempt, the same for every row.
-import { SignalboxError } from '#shared/errors.ts';
-import type { DialectName } from '../dialects/dialect.ts';
-import { dialectNamed } from '../dialects/registry.ts';
-import { admitRequest } from '../policy/admission.ts';
-import { planFor } from '../routing/candidates.ts';
+// What can be asked of a model in conversation, as a table: a path's dialect decides everything that is said to the client.
+// Below it, a request's life from its body to the last attempt, the same for every row.
+import type { Address, ClientDialectName } from '../dialects/dialect.ts';
+import { clientDialectNamed } from '../dialects/registry.ts';
+import { turnTask } from '../passage/turn-task.ts';
 import { readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { answerTurn } from './failover.ts';
+import { answerTask } from './failover.ts';
+import { placeRequest } from './place-request.ts';
+import type { PathParameters } from './router.ts';
 
 export interface Operation {
   /** As the metrics call it. */
   readonly name: string;
+  /** Segments that begin with a colon stand for anything. */
   readonly paths: readonly string[];
-  readonly dialect: DialectName;
+  readonly dialect: ClientDialectName;
+  /** For dialects in which the path names the model. */
+  address?(parameters: PathParameters): Address;
   /**
    * Client headers that mean something to a provider of the same dialect and nothing to our account there. Organization and
    * project are the operator's to choose, with the key; credentials, hosts and hop-by-hop headers never pass.
@@ -41,41 +44,29 @@ export async function runOperation(
   operation: Operation,
   context: GatewayContext,
   exchange: Exchange,
-  { snapshot, principal }: Admitted,
+  admitted: Admitted,
+  parameters: PathParameters,
 ): Promise<void> {
-  const dialect = dialectNamed(operation.dialect);
+  const dialect = clientDialectNamed(operation.dialect);
   const body = await readJsonBody(exchange, context.limits);
-  const head = dialect.peek(body);
-  exchange.requestedModel = head.model;
-  admitRequest({ principal, model: head.model });
-  const plan = planFor(snapshot, head.model, context);
-  if (!plan) throw unknownModel(head.model);
-  const turn = {
-    requestId: exchange.requestId,
-    keyId: principal.keyId,
-    requestedModel: head.model,
-    route: plan.route,
-    operation: dialect.name,
+  const head = dialect.peek(body, operation.address?.(parameters));
+  const placed = placeRequest(context, exchange, admitted, head);
+  const { clock } = context.attempts;
+  const task = turnTask(placed.identity, {
     dialect,
     head,
-    forwardedHeaders: forwardedHeaders(operation, exchange),
-  };
-  await answerTurn(context, exchange, turn, plan.candidates);
+    forwardedHeaders: forwardedHeaders(operation.forwardedHeaders, exchange),
+    dropsUnsupported: placed.options.dropsUnsupported,
+    clock,
+  });
+  await answerTask(context, exchange, task, placed.candidates);
 }
 
-function forwardedHeaders(operation: Operation, { request }: Exchange): Record<string, string> {
+export function forwardedHeaders(names: readonly string[], { request }: Exchange): Record<string, string> {
   const forwarded: Record<string, string> = {};
-  for (const name of operation.forwardedHeaders) {
+  for (const name of names) {
     const value = request.headers[name];
     if (typeof value === 'string') forwarded[name] = value;
   }
   return forwarded;
-}
-
-export function unknownModel(model: string): SignalboxError {
-  return new SignalboxError(
-    'model_not_found',
-    `The model "${model}" does not exist here. GET /v1/models lists those that do.`,
-    { param: 'model' },
-  );
 }

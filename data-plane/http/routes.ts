@@ -1,18 +1,19 @@
 // Every path of the data plane, as a table. A row says who may come in before it says what is there: below /v1 nothing is
 // revealed to a stranger, not even which paths exist.
-import type { DialectName } from '../dialects/dialect.ts';
+import type { ClientDialectName } from '../dialects/dialect.ts';
 import type { KeyHandler, OpenHandler } from './context.ts';
 import { countTokens } from './count-tokens.ts';
 import { showLive, showReady } from './health.ts';
 import { showIndex, showMetrics } from './index-pages.ts';
-import { listModels, MODEL_PATH, showModel } from './models.ts';
+import { listModels, showModel } from './models.ts';
 import { operations, runOperation } from './operations.ts';
+import { type Match, Router } from './router.ts';
 
 export type Route = {
   /** As the metrics call it. */
   readonly operation: string;
   /** In whose words errors are told; OpenAI's where nothing is said. */
-  readonly dialect?: DialectName;
+  readonly dialect?: ClientDialectName;
 } & (
   | { readonly access: 'key'; readonly methods: Readonly<Record<string, KeyHandler>> }
   | { readonly access: 'open'; readonly methods: Readonly<Record<string, OpenHandler>> }
@@ -21,16 +22,18 @@ export type Route = {
 const live: Route = { operation: 'health', access: 'open', methods: { GET: showLive } };
 const ready: Route = { operation: 'health', access: 'open', methods: { GET: showReady } };
 
-export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
-  ...operations.flatMap((operation) => {
-    const route: Route = {
-      operation: operation.name,
-      dialect: operation.dialect,
-      access: 'key',
-      methods: { POST: runOperation.bind(undefined, operation) },
-    };
-    return operation.paths.map((path): [string, Route] => [path, route]);
-  }),
+const turns = operations.flatMap((operation) => {
+  const route: Route = {
+    operation: operation.name,
+    dialect: operation.dialect,
+    access: 'key',
+    methods: { POST: runOperation.bind(undefined, operation) },
+  };
+  return operation.paths.map((path): [string, Route] => [path, route]);
+});
+
+const router = new Router<Route>([
+  ...turns,
   [
     '/v1/messages/count_tokens',
     {
@@ -41,6 +44,7 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
     },
   ],
   ['/v1/models', { operation: 'models', access: 'key', methods: { GET: listModels } }],
+  ['/v1/models/*id', { operation: 'models', access: 'key', methods: { GET: showModel } }],
   ['/health', ready],
   ['/health/live', live],
   ['/livez', live],
@@ -51,23 +55,28 @@ export const routes: ReadonlyMap<string, Route> = new Map<string, Route>([
   ['/', { operation: 'index', access: 'open', methods: { GET: showIndex } }],
 ]);
 
-const oneModel: Route = { operation: 'models', access: 'key', methods: { GET: showModel } };
 const nothingForKeys: Route = { operation: 'unknown', access: 'key', methods: {} };
 const nothing: Route = { operation: 'unknown', access: 'open', methods: {} };
 
+/** Below these, whether there is anything is told to keys only. */
+const keyPrefixes = ['/v1', '/v1beta'] as const;
+
 /** Always a route: where nothing is, one without methods. */
-export function routeFor(path: string): Route {
-  const exact = routes.get(path);
-  if (exact) return exact;
-  if (path.startsWith(MODEL_PATH) && path.length > MODEL_PATH.length) return oneModel;
-  return path === '/v1' || path.startsWith('/v1/') ? nothingForKeys : nothing;
+export function routeFor(path: string): Match<Route> {
+  const found = router.find(path);
+  if (found) return found;
+  return { target: isBelow(path, keyPrefixes) ? nothingForKeys : nothing, parameters: {} };
 }
 
 /** What an all-in-one instance serves beside the data plane. */
 const adminPrefixes = ['/api', '/swagger', '/docs'] as const;
 
 export function isAdminPath(path: string): boolean {
-  return adminPrefixes.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
+  return isBelow(path, adminPrefixes);
+}
+
+function isBelow(path: string, prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => path === prefix || path.startsWith(`${prefix}/`));
 }
 
 /** The methods a route allows, as the header `Allow` lists them. */

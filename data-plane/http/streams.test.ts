@@ -10,6 +10,7 @@ import {
 } from '#test/harness/gateway.ts';
 import { openRaw, rawRequest } from '#test/harness/raw-http.ts';
 import { deploymentOf, principalOf, providerOf, snapshotOf } from '#test/harness/snapshots.ts';
+import { fixedCredential } from '../providers/credential.ts';
 import type { LocalAnswer, Provider } from '../providers/provider.ts';
 import { noUsage } from '../turn/usage.ts';
 
@@ -337,9 +338,9 @@ describe('an answer made here', () => {
   };
   const local = (answer: LocalAnswer): Provider => ({
     type: 'demo',
-    dialect: undefined,
-    path: '',
-    headers: () => ({}),
+    turns: () => [],
+    services: {},
+    credential: () => fixedCredential({}),
     answer,
   });
 

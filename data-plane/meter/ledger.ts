@@ -23,6 +23,8 @@ export interface Intent {
   readonly operation: string;
   readonly streamed: boolean;
   readonly tags: readonly string[];
+  /** The client's own words about the request. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** What is known afterwards. */

@@ -40,6 +40,7 @@ const intents = fc.record({
     text.filter((tag) => tag !== ''),
     { maxLength: 4 },
   ),
+  metadata: fc.dictionary(text, text, { maxKeys: 4 }),
 });
 
 const usages = fc.record({

@@ -46,6 +46,7 @@ const field = {
   rawUsage: 21,
   tags: 22,
   upstreamId: 23,
+  metadata: 24,
 } as const;
 
 const VARINT = 0;
@@ -99,6 +100,7 @@ export class RecordWriter {
     this.#text(field.operation, intent.operation);
     this.#number(field.streamed, intent.streamed ? 1 : 0);
     for (const tag of intent.tags) this.#text(field.tags, tag);
+    for (const name in intent.metadata) this.#entry(field.metadata, name, intent.metadata[name]!);
     return this.#frame(recordKinds.intent, 0);
   }
 
@@ -206,6 +208,19 @@ export class RecordWriter {
     if (length <= SHORT_TEXT && this.#shortAscii(text, length)) return;
     this.#varint(Buffer.byteLength(text));
     this.#at += this.#bytes.write(text, this.#at);
+  }
+
+  /** One entry of a map: a message of its own, whose length has to be known before it is written. */
+  #entry(number: number, key: string, value: string): void {
+    const start = this.#at;
+    this.#text(1, key);
+    this.#text(2, value);
+    const entry = Buffer.from(this.#bytes.subarray(start, this.#at));
+    this.#at = start;
+    this.#reserve(entry.length + 16);
+    this.#tag(number, LENGTH_DELIMITED);
+    this.#varint(entry.length);
+    this.#raw(entry);
   }
 
   #shortAscii(text: string, length: number): boolean {

@@ -1,13 +1,16 @@
 // Claude at Anthropic, or any host that speaks their messages: a key in a header of its own, and a version of the API that
 // every request has to name.
-import type { Provider } from './provider.ts';
+import { fixedCredential } from './credential.ts';
+import type { Provider, TurnEndpoint } from './provider.ts';
+
+const turns: readonly TurnEndpoint[] = [{ dialect: 'anthropic-messages', path: '/messages' }];
 
 export function anthropic(type: string): Provider {
   return Object.freeze<Provider>({
     type,
-    dialect: 'anthropic-messages',
-    path: '/messages',
+    turns: () => turns,
+    services: {},
     fixedHeaders: Object.freeze({ 'anthropic-version': '2023-06-01' }),
-    headers: (secret) => (secret === '' ? {} : { 'x-api-key': secret }),
+    credential: (secret) => fixedCredential(secret ? { 'x-api-key': secret } : {}),
   });
 }

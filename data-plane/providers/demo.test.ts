@@ -141,7 +141,10 @@ describe('tools', () => {
     const [call] = turn.choices[0]!.toolCalls;
     const messages = [
       ...request.messages,
-      { role: 'assistant', parts: [{ kind: 'tool-call', ...call! }] } as const,
+      {
+        role: 'assistant',
+        parts: [{ kind: 'tool-call', id: call!.id, name: call!.name, arguments: call!.arguments }],
+      } as const,
       {
         role: 'tool',
         parts: [{ kind: 'tool-result', toolCallId: call!.id, parts: [{ kind: 'text', text: '21 degrees' }] }],

@@ -8,8 +8,9 @@ import { prefixedId } from '#shared/ids.ts';
 import type { BlockHead, TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import { noUsage, type Usage } from '../turn/usage.ts';
+import { fixedCredential } from './credential.ts';
 import { type DemoReply, demoReply, tokensOf } from './demo-reply.ts';
-import type { LocalAnswer, LocalAnswerOptions } from './provider.ts';
+import type { LocalAnswer, LocalAnswerOptions, Provider } from './provider.ts';
 
 interface DemoModel {
   /** Before the first piece, and between pieces. Undefined: only a stream waits, and briefly. */
@@ -42,6 +43,14 @@ export const demoModels: readonly string[] = Object.freeze(Object.keys(models));
 
 export const demoAnswer: LocalAnswer = (request, options) =>
   play(request, options, (ms, signal) => sleep(ms, undefined, { signal }));
+
+export const demoProvider: Provider = Object.freeze<Provider>({
+  type: 'demo',
+  turns: () => [],
+  services: {},
+  credential: () => fixedCredential({}),
+  answer: demoAnswer,
+});
 
 export type Pause = (ms: number, signal: AbortSignal) => Promise<unknown>;
 

@@ -1,27 +1,65 @@
-// How the data plane calls a vendor: which dialect it speaks, at which path, and how a request is authorised. What can be
+// How the data plane calls a vendor: which dialects it speaks, at which paths, and how a request is authorised. What can be
 // said as data is a row of shared/provider-types.ts; a vendor needs a file here only where it differs from its dialect's
 // default.
-import type { DialectName } from '../dialects/dialect.ts';
+import type { BodyShape, DialectName } from '../dialects/dialect.ts';
+import type { ServiceName } from '../services/service.ts';
 import type { TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
+import type { Credential } from './credential.ts';
+
+/** What an operator says about an account at a vendor beside its address and keys: region, project, API version, … */
+export type ProviderSettings = Readonly<Record<string, string>>;
 
 export interface Provider {
   /** The `type` in configuration. */
   readonly type: string;
-  /** Undefined for a provider that only answers locally. */
-  readonly dialect: DialectName | undefined;
-  /** Below the base URL. */
-  readonly path: string;
-  /** It reports a stream's usage unasked and refuses requests that ask for it. */
-  readonly usageUnasked?: boolean;
-  /** Where it looks for the limit of the answer's length; `max_tokens` unless it says otherwise. */
-  readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
-  /** Headers that every request needs; a client that speaks this dialect may send others in their place. */
+  /** How turns of this model are asked for, the preferred dialect first. Empty for a provider that has none, or answers locally. */
+  turns(upstreamModel: string): readonly TurnEndpoint[];
+  /** What else it can be asked of a model: embeddings, images, … */
+  readonly services: Readonly<Partial<Record<ServiceName, ServiceEndpoint>>>;
+  /** Where it lives when configuration names no address; undefined when the settings do not say. */
+  baseUrl?(settings: ProviderSettings): string | undefined;
+  /** Headers that every request needs; a client that speaks the dialect may send others in their place. */
   readonly fixedHeaders?: Readonly<Record<string, string>>;
-  /** The headers that authorise a request with this secret. */
-  headers(secret: string): Readonly<Record<string, string>>;
+  /**
+   * What authorises requests. `secret` is a key of the configuration; undefined when there is none, for servers that need
+   * none and accounts that the machine itself stands for. Throws `invalid_configuration` for a secret of the wrong form.
+   */
+  credential(secret: string | undefined, settings: ProviderSettings): Credential;
+  /** A question that costs nothing and shows that the account works: which models are there. */
+  readonly modelList?: ModelList;
   /** Answers here instead of over the network. */
   readonly answer?: LocalAnswer;
+}
+
+/** What a path may depend on. */
+export interface PathInput {
+  readonly model: string;
+  readonly stream: boolean;
+  readonly settings: ProviderSettings;
+}
+
+/** Below the base URL, with a leading slash. */
+export type EndpointPath = string | ((input: PathInput) => string);
+
+export interface TurnEndpoint extends BodyShape {
+  readonly dialect: DialectName;
+  readonly path: EndpointPath;
+  /** Which of the client's headers this place takes, and with which values; all of them when undefined. */
+  keepHeaders?(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>>;
+}
+
+/** How a provider offers a service. */
+export interface ServiceEndpoint {
+  /** A key of the service's `forms`. */
+  readonly form: string;
+  readonly path: EndpointPath;
+}
+
+export interface ModelList {
+  readonly path: EndpointPath;
+  /** The names of the models in an answer. Throws `upstream_invalid` when it is no such list. */
+  read(body: Buffer): readonly string[];
 }
 
 export interface LocalAnswerOptions {
@@ -30,3 +68,7 @@ export interface LocalAnswerOptions {
 }
 
 export type LocalAnswer = (request: TurnRequest, options: LocalAnswerOptions) => AsyncIterable<TurnEvent>;
+
+export function endpointPath(path: EndpointPath, input: PathInput): string {
+  return typeof path === 'string' ? path : path(input);
+}

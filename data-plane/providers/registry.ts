@@ -1,32 +1,25 @@
 // The one place that names every provider: each row of the vendors' table becomes what the data plane calls. A new
 // compatible host needs no line here; a host with ways of its own needs one.
-import { type ProviderType, providerTypes } from '#shared/provider-types.ts';
+import { type ProviderFamily, type ProviderType, providerTypes } from '#shared/provider-types.ts';
 import { anthropic } from './anthropic.ts';
 import { compatible } from './compatible.ts';
-import { demoAnswer } from './demo.ts';
+import type { CredentialTools } from './credential.ts';
+import { demoProvider } from './demo.ts';
 import type { Provider } from './provider.ts';
 
-function demo(type: string): Provider {
-  return Object.freeze<Provider>({
-    type,
-    dialect: undefined,
-    path: '',
-    headers: () => ({}),
-    answer: demoAnswer,
-  });
-}
+type Maker = (type: string, row: ProviderType, tools: CredentialTools) => Provider;
 
-const makers = {
-  'openai-chat': compatible,
-  'anthropic-messages': anthropic,
-  local: demo,
-} as const satisfies Record<ProviderType['dialect'], (type: string, row: ProviderType) => Provider>;
-
-const providers: ReadonlyMap<string, Provider> = new Map(
-  Object.entries<ProviderType>(providerTypes).map(([type, row]) => [type, makers[row.dialect](type, row)]),
-);
+const makers: Readonly<Record<ProviderFamily, Maker>> = {
+  openai: compatible,
+  anthropic,
+  local: () => demoProvider,
+};
 
 /** Undefined for a type this build does not know. */
-export function providerFor(type: string): Provider | undefined {
-  return providers.get(type);
+export type ProviderFor = (type: string) => Provider | undefined;
+
+export function createProviders(tools: CredentialTools): ProviderFor {
+  const rows = Object.entries<ProviderType>(providerTypes);
+  const providers = new Map(rows.map(([type, row]) => [type, makers[row.family](type, row, tools)]));
+  return (type) => providers.get(type);
 }

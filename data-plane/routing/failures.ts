@@ -17,8 +17,9 @@ const informativeness: Partial<Record<ErrorCode, number>> = {
   upstream_unreachable: 6,
   upstream_forbidden_address: 7,
   unsupported_field: 8,
+  unsupported_by_provider: 9,
 };
-const UNRANKED = 9;
+const UNRANKED = 10;
 
 /** Undefined when nothing has failed. */
 export function mostInformative(failures: readonly SignalboxError[]): SignalboxError | undefined {

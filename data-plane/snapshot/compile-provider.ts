@@ -4,8 +4,10 @@ import type {
   ProviderKey as ProviderKeyMessage,
   Provider as ProviderMessage,
 } from '#proto/signalbox/config/v1/config_pb.ts';
+import { SignalboxError } from '#shared/errors.ts';
 import { providerType } from '#shared/provider-types.ts';
 import type { Secret } from '#shared/secret.ts';
+import type { Credential } from '../providers/credential.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Origin } from '../upstream/client.ts';
 import { matchesAny } from './name-patterns.ts';
@@ -25,14 +27,17 @@ const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 export function compileProvider(input: CompileProviderInput): ProviderEntry | undefined {
   const { name, provider, kind } = input;
-  const address = kind.dialect === undefined ? { origin: undefined, path: '' } : compileAddress(input);
+  const address = kind.answer ? { origin: undefined, basePath: '' } : compileAddress(input);
+  const ambient = compileCredential(input, undefined, 'settings');
   const keys = provider.keys.map((key, index) => compileKey(input, key, index));
-  if (address === undefined || keys.includes(undefined)) return undefined;
+  if (address === undefined || ambient === undefined || keys.includes(undefined)) return undefined;
   return Object.freeze({
     name,
     kind,
     origin: address.origin,
-    path: address.path,
+    basePath: address.basePath,
+    settings: Object.freeze({ ...provider.settings }),
+    ambient,
     keys: Object.freeze(keys.filter((key) => key !== undefined)),
     matchesModel: matchesAny(provider.modelPatterns),
   });
@@ -42,8 +47,9 @@ function compileAddress({
   provider,
   kind,
   report,
-}: CompileProviderInput): { origin: Origin; path: string } | undefined {
-  const baseUrl = provider.baseUrl === '' ? providerType(provider.type)?.baseUrl : provider.baseUrl;
+}: CompileProviderInput): { origin: Origin; basePath: string } | undefined {
+  const usual = kind.baseUrl?.(provider.settings) ?? providerType(provider.type)?.baseUrl;
+  const baseUrl = provider.baseUrl === '' ? usual : provider.baseUrl;
   if (baseUrl === undefined) {
     return report('base_url', 'missing', `A provider of type "${provider.type}" needs a base_url.`);
   }
@@ -65,12 +71,7 @@ function compileAddress({
     port: url.port === '' ? (secure ? 443 : 80) : Number(url.port),
     allowPrivateNetwork: provider.allowPrivateNetwork,
   });
-  return { origin, path: joinPaths(url.pathname, kind.path) };
-}
-
-/** Exactly one slash between the two, whichever of them brought it. */
-function joinPaths(base: string, path: string): string {
-  return `${base.replace(/\/+$/, '')}/${path.replace(/^\/+/, '')}`;
+  return { origin, basePath: url.pathname.replace(/\/+$/, '') };
 }
 
 function compileKey(
@@ -81,14 +82,25 @@ function compileKey(
   const field = `keys[${index}].secret`;
   const secret = input.openSecret(key.secret, field);
   if (secret === undefined) return undefined;
-  const headers = input.kind.headers(secret.reveal());
-  if (!Object.values(headers).every((value) => headerValue.test(value))) {
-    return input.report(
-      field,
-      'invalid_secret',
-      `The key "${key.id}" holds characters that no HTTP header can carry.`,
-    );
-  }
+  const credential = compileCredential(input, secret, field);
+  if (credential === undefined) return undefined;
   const { id, weight, rpm, tpm } = key;
-  return Object.freeze({ id, secret, headers: Object.freeze({ ...headers }), weight, rpm, tpm: Number(tpm) });
+  return Object.freeze({ id, credential, weight, rpm, tpm: Number(tpm) });
+}
+
+/** Undefined, and reported, for a secret of a form that this vendor's keys cannot have. */
+function compileCredential(
+  { kind, provider, report }: CompileProviderInput,
+  secret: Secret | undefined,
+  field: string,
+): Credential | undefined {
+  let credential: Credential;
+  try {
+    credential = kind.credential(secret?.reveal(), provider.settings);
+  } catch (thrown) {
+    if (!(thrown instanceof SignalboxError)) throw thrown;
+    return report(field, 'invalid_secret', thrown.message);
+  }
+  if (Object.values(credential.headers).every((value) => headerValue.test(value))) return credential;
+  return report(field, 'invalid_secret', 'The key holds characters that no HTTP header can carry.');
 }

@@ -1,7 +1,7 @@
 // Everything a data plane needs to answer, at one revision: frozen, replaced as a whole, held by each request for its
 // whole life. Secrets are here in the clear, and only here. Compiled from resources in compile.ts.
-import type { Secret } from '#shared/secret.ts';
-import type { Provider } from '../providers/provider.ts';
+import type { Credential } from '../providers/credential.ts';
+import type { Provider, ProviderSettings } from '../providers/provider.ts';
 import type { Origin } from '../upstream/client.ts';
 
 export interface Snapshot {
@@ -19,8 +19,11 @@ export interface ProviderEntry {
   readonly kind: Provider;
   /** Undefined for a provider that answers locally. */
   readonly origin: Origin | undefined;
-  /** Path of the base URL joined with the operation's path. */
-  readonly path: string;
+  /** Path of the base URL, without a slash at its end. */
+  readonly basePath: string;
+  readonly settings: ProviderSettings;
+  /** What authorises requests where there are no keys. */
+  readonly ambient: Credential;
   readonly keys: readonly ProviderKey[];
   /** Tells whether a bare model name belongs to this provider although no deployment names it. */
   readonly matchesModel: (model: string) => boolean;
@@ -28,9 +31,7 @@ export interface ProviderEntry {
 
 export interface ProviderKey {
   readonly id: string;
-  readonly secret: Secret;
-  /** Ready-made request headers for this key. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly credential: Credential;
   readonly weight: number;
   /** Per minute; 0 means unlimited. */
   readonly rpm: number;

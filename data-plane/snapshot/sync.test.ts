@@ -14,6 +14,8 @@ import {
   type ScriptOptions,
   startScriptedControlPlane,
 } from '#test/harness/scripted-control-plane.ts';
+import { fixedCredential } from '../providers/credential.ts';
+import type { Provider } from '../providers/provider.ts';
 import { type Sync, type SyncOptions, startSync } from './sync.ts';
 
 const token = new Secret(`sbj-abc.${'0'.repeat(64)}`);
@@ -42,6 +44,14 @@ async function control(options: Partial<ScriptOptions> = {}): Promise<ScriptedCo
   return plane;
 }
 
+const demo: Provider = {
+  type: 'demo',
+  turns: () => [],
+  services: {},
+  credential: () => fixedCredential({}),
+  async *answer() {},
+};
+
 async function node(urls: readonly string[], options: Partial<SyncOptions> = {}): Promise<Sync> {
   const sync = await startSync({
     urls,
@@ -50,8 +60,7 @@ async function node(urls: readonly string[], options: Partial<SyncOptions> = {})
     nodeId: undefined,
     region: 'eu',
     advertisedAddress: 'http://127.0.0.1:8080',
-    providerFor: (type) =>
-      type === 'demo' ? { type, dialect: undefined, path: '', headers: () => ({}) } : undefined,
+    providerFor: (type) => (type === 'demo' ? demo : undefined),
     load: () => 3,
     spoolBytes: () => 1234,
     journalEpochs: () => ['epoch_1'],

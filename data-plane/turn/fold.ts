@@ -1,7 +1,8 @@
 // A whole message is a fold of events, and unfolding it gives events again: that is how a finished answer is rendered, kept
 // and replayed without a second translation. Deltas stay apart inside a block, because a dialect's extras belong to them.
 import type { SignalboxError } from '#shared/errors.ts';
-import type { BlockHead, EndReason, Extras, TurnEvent } from './events.ts';
+import type { BlockHead, Citation, EndReason, Extras, TokenLogprob, TurnEvent } from './events.ts';
+import type { Signature } from './signature.ts';
 import type { Usage } from './usage.ts';
 
 export interface FoldedTurn {
@@ -24,6 +25,7 @@ export interface FoldedChoice {
   readonly refusal: string;
   readonly toolCalls: readonly FoldedToolCall[];
   readonly reason: EndReason['reason'] | undefined;
+  readonly stopSequence: string | undefined;
   readonly blocks: readonly FoldedBlock[];
 }
 
@@ -32,21 +34,26 @@ export interface FoldedToolCall {
   readonly name: string;
   /** A JSON object; a tool without arguments has `{}`. */
   readonly arguments: string;
+  readonly signature: Signature | undefined;
 }
 
 export interface FoldedBlock {
   readonly head: BlockHead;
   readonly text: string;
   readonly deltas: readonly string[];
+  readonly logprobs: readonly TokenLogprob[];
+  readonly citations: readonly Citation[];
   readonly extras: readonly Extras[];
-  readonly signature: string | undefined;
+  readonly signature: Signature | undefined;
 }
 
 interface GrowingBlock {
   readonly head: BlockHead;
   readonly deltas: string[];
+  readonly logprobs: TokenLogprob[];
+  readonly citations: Citation[];
   readonly extras: Extras[];
-  signature: string | undefined;
+  signature: Signature | undefined;
 }
 
 export function foldTurn(events: readonly TurnEvent[]): FoldedTurn {
@@ -93,7 +100,14 @@ type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'bl
 
 function foldBlockEvent(blocks: Map<number, GrowingBlock>, event: BlockEvent): void {
   if (event.type === 'block-start') {
-    blocks.set(event.index, { head: event.block, deltas: [], extras: [], signature: undefined });
+    blocks.set(event.index, {
+      head: event.block,
+      deltas: [],
+      logprobs: [],
+      citations: [],
+      extras: [],
+      signature: undefined,
+    });
     return;
   }
   const block = blocks.get(event.index);
@@ -103,6 +117,8 @@ function foldBlockEvent(blocks: Map<number, GrowingBlock>, event: BlockEvent): v
     return;
   }
   if (event.text !== '') block.deltas.push(event.text);
+  if (event.logprobs !== undefined) block.logprobs.push(...event.logprobs);
+  if (event.citations !== undefined) block.citations.push(...event.citations);
   if (event.extras !== undefined) block.extras.push(event.extras);
 }
 
@@ -121,6 +137,7 @@ function foldChoices(blocks: readonly GrowingBlock[], reasons: readonly EndReaso
           .filter((block) => block.head.kind === kind)
           .map((block) => block.text)
           .join('');
+      const end = reasons.find((reason) => reason.choice === index);
       return {
         index,
         text: textOf('text'),
@@ -128,10 +145,18 @@ function foldChoices(blocks: readonly GrowingBlock[], reasons: readonly EndReaso
         refusal: textOf('refusal'),
         toolCalls: own.flatMap((block) =>
           block.head.kind === 'tool-call'
-            ? [{ id: block.head.id, name: block.head.name, arguments: completeArguments(block.text) }]
+            ? [
+                {
+                  id: block.head.id,
+                  name: block.head.name,
+                  arguments: completeArguments(block.text),
+                  signature: block.head.signature,
+                },
+              ]
             : [],
         ),
-        reason: reasons.find((reason) => reason.choice === index)?.reason,
+        reason: end?.reason,
+        stopSequence: end?.stopSequence,
         blocks: own,
       };
     });

@@ -5,7 +5,7 @@ import type { SignalboxError } from '#shared/errors.ts';
 
 export interface UpstreamRequest {
   readonly origin: Origin;
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** Path and query. */
   readonly path: string;
   /** Without host, content-length, transfer-encoding and connection: those belong to the client. */

@@ -1,7 +1,13 @@
 // Configuration objects with everything filled in that follows from their other fields, and the rules that one object can
 // break by itself. Both the file and the admin API pass through here.
 import type { Problem } from '../errors.ts';
-import { type ProviderTypeName, providerType, providerTypes } from '../provider-types.ts';
+import {
+  type ProviderType,
+  type ProviderTypeName,
+  providerSettingNames,
+  providerType,
+  providerTypes,
+} from '../provider-types.ts';
 import { Secret } from '../secret.ts';
 import { hint } from './nearest.ts';
 import type { AliasSpec, ModelSpec, ProviderSpec, RouteSpec } from './schema.ts';
@@ -69,7 +75,8 @@ export function checkProvider(spec: ProviderSpec): Problem[] {
   const problems: Problem[] = [];
   const keys = presentKeys(spec).length;
   const baseUrl = spec.base_url ?? type.baseUrl;
-  if (type.dialect === 'local') {
+  problems.push(...checkSettings(spec, typeName, type));
+  if (type.family === 'local') {
     for (const field of ['base_url', 'api_keys'] as const)
       if (spec[field] !== undefined && spec[field].length > 0)
         problems.push({
@@ -85,14 +92,26 @@ export function checkProvider(spec: ProviderSpec): Problem[] {
       message: `the type "${typeName}" needs at least one key${variable}; none is set`,
     });
   }
-  if (baseUrl === undefined)
-    problems.push({ path: 'base_url', message: `is required for the type "${typeName}"` });
-  else if (isPrivateHost(new URL(baseUrl).hostname) && !allowsPrivateNetwork(spec))
+  if (baseUrl === undefined) {
+    if (type.addressFromSettings !== true)
+      problems.push({ path: 'base_url', message: `is required for the type "${typeName}"` });
+  } else if (isPrivateHost(new URL(baseUrl).hostname) && !allowsPrivateNetwork(spec))
     problems.push({
       path: 'base_url',
       message: `"${baseUrl}" is in a private network or on this machine; set allow_private_network: true if that is meant`,
     });
   return problems;
+}
+
+function checkSettings(spec: ProviderSpec, typeName: string, { settings = {} }: ProviderType): Problem[] {
+  return providerSettingNames.flatMap((name) => {
+    const isGiven = spec[name] !== undefined;
+    if (isGiven && settings[name] === undefined)
+      return [{ path: name, message: `has no effect: the type "${typeName}" has no ${name}; remove it` }];
+    if (!isGiven && settings[name] === 'required')
+      return [{ path: name, message: `is required for the type "${typeName}"` }];
+    return [];
+  });
 }
 
 /** The names that come to this provider by themselves. */

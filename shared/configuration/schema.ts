@@ -2,6 +2,7 @@
 // its OpenAPI document. They only check and fill in plain defaults; what depends on other fields is in objects.ts.
 import { z } from 'zod';
 import { limits } from '../limits.ts';
+import type { ProviderSettingName } from '../provider-types.ts';
 import { durationMs, durationPattern } from './duration.ts';
 
 const WEIGHT_MAX = 1_000_000;
@@ -67,6 +68,31 @@ const providerKeySpec = z.strictObject({
   tpm: z.int().min(0).default(0).describe('Tokens a minute that this key may use; 0 means unlimited.'),
 });
 
+const setting = z
+  .string()
+  .min(1)
+  .max(limits.nameLengthMax)
+  .regex(/^[\w.:/-]+$/, 'must hold only letters, digits and . _ : / -')
+  .optional();
+
+const providerSettings = {
+  region: setting
+    .describe(
+      'Where the account is served, as the vendor calls it: us-east-1 at AWS, europe-west1 or global at Google.',
+    )
+    .meta({ examples: ['eu-central-1'] }),
+  project: setting
+    .describe("The vendor's name of the project, at Google Cloud.")
+    .meta({ examples: ['my-project'] }),
+  api_version: setting
+    .describe("Which version of Azure's API; without one its newest, `/openai/v1`, is used.")
+    .meta({ examples: ['2024-10-21'] }),
+  tenant_id: setting.describe(
+    'The Entra tenant in which `client_id` signs in; the key is its client secret then.',
+  ),
+  client_id: setting.describe('The Entra application that signs in instead of an API key.'),
+} satisfies Record<ProviderSettingName, z.ZodType>;
+
 export const providerSpec = z
   .strictObject({
     name: providerName.describe('Any unique name.').meta({ examples: ['openai'] }),
@@ -89,6 +115,7 @@ export const providerSpec = z
       .describe(
         'Whether the host may be in a private network or on this machine. The default is no, except for types that live on this machine, such as ollama.',
       ),
+    ...providerSettings,
     model_patterns: z
       .array(
         z

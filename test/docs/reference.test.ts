@@ -57,8 +57,8 @@ describe('docs/limits.md', () => {
 
 test('docs/configuration.md: address and keys of every provider type', () => {
   const shown = tableRows('docs/configuration.md').filter(([name]) => Object.hasOwn(providerTypes, name!));
-  const real = Object.entries<ProviderType>(providerTypes).map(([name, { dialect, baseUrl, needsKey }]) => {
-    if (dialect === 'local') return [name, 'none', 'none'];
+  const real = Object.entries<ProviderType>(providerTypes).map(([name, { family, baseUrl, needsKey }]) => {
+    if (family === 'local') return [name, 'none', 'none'];
     return [name, baseUrl === undefined ? 'required' : `\`${baseUrl}\``, needsKey ? 'required' : 'optional'];
   });
   expect(sorted(shown)).toEqual(sorted(real));

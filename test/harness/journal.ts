@@ -20,6 +20,7 @@ export function madeIntent(fields: Partial<Intent> = {}): Intent {
     provider: 'openai',
     providerKey: 'openai/0',
     upstreamModel: 'gpt-4o-2024-11-20',
+    metadata: {},
     operation: 'openai-chat',
     streamed: true,
     tags: ['chat'],

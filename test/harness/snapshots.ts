@@ -1,7 +1,8 @@
 // Snapshots made by hand, for tests of what the data plane does with them. Written the way people think of a
 // configuration: names, and only what matters to the test.
 import { compatible } from '#data-plane/providers/compatible.ts';
-import type { Provider } from '#data-plane/providers/provider.ts';
+import { bearerCredential, fixedCredential } from '#data-plane/providers/credential.ts';
+import type { Provider, ProviderSettings } from '#data-plane/providers/provider.ts';
 import type {
   Deployment,
   Principal,
@@ -11,7 +12,6 @@ import type {
   Snapshot,
 } from '#data-plane/snapshot/snapshot.ts';
 import { limits } from '#shared/limits.ts';
-import { Secret } from '#shared/secret.ts';
 
 export interface SnapshotSketch {
   readonly revision?: number;
@@ -42,6 +42,7 @@ export interface ProviderSketch {
   /** Ends in `/v1`; a provider without one answers locally or is only looked at. */
   readonly baseUrl?: string;
   readonly keys?: readonly ProviderKey[];
+  readonly settings?: ProviderSettings;
   readonly claims?: (model: string) => boolean;
 }
 
@@ -57,18 +58,18 @@ export function providerOf(name: string, sketch: ProviderSketch = {}): ProviderE
       port: Number(url.port),
       allowPrivateNetwork: true,
     },
-    path: url === undefined ? '' : url.pathname + kind.path,
+    basePath: url === undefined ? '' : url.pathname,
+    settings: sketch.settings ?? {},
+    ambient: fixedCredential({}),
     keys: sketch.keys ?? [],
     matchesModel: sketch.claims ?? (() => false),
   });
 }
 
 export function providerKeyOf(id: string, sketch: Partial<ProviderKey> = {}): ProviderKey {
-  const secret = new Secret(`provider-secret-${id}`);
   return {
     id,
-    secret,
-    headers: { authorization: `Bearer ${secret.reveal()}` },
+    credential: bearerCredential(`provider-secret-${id}`),
     weight: 1,
     rpm: 0,
     tpm: 0,

@@ -95,7 +95,7 @@ function encodePart(part: Part, path: string): readonly JsonObject[] {
     case 'image':
       return [{ ...more, type: 'image', source: sourceOf(part.url, `${path}.content`) }];
     case 'file':
-      return [isObject(extras.whole) ? extras.whole : { ...more, ...documentOf(part.fields, path) }];
+      return [isObject(extras.whole) ? extras.whole : { ...more, ...documentOf(part, path) }];
     case 'tool-call':
       return [
         { ...more, type: 'tool_use', id: part.id, name: part.name, input: inputOf(part.arguments, path) },
@@ -112,8 +112,8 @@ function encodePart(part: Part, path: string): readonly JsonObject[] {
 /** Reasoning counts only with the signature of who reasoned; that of other models is nothing Claude would accept. */
 function encodeReasoning(part: Extract<Part, { kind: 'reasoning' }>): readonly JsonObject[] {
   if (isObject(part.extras?.whole)) return [part.extras.whole];
-  if (part.signature === undefined) return [];
-  return [{ type: 'thinking', thinking: part.text, signature: part.signature }];
+  if (part.signature?.maker !== 'anthropic') return [];
+  return [{ type: 'thinking', thinking: part.text, signature: part.signature.value }];
 }
 
 function resultOf(part: Extract<Part, { kind: 'tool-result' }>, path: string): JsonObject {
@@ -157,12 +157,10 @@ function sourceOf(url: string, path: string): JsonObject {
   throw unsupported(path, 'an image has to be an http address or a data URL in base64.');
 }
 
-function documentOf(fields: JsonObject, path: string): JsonObject {
-  const data = fields.file_data;
-  if (typeof data !== 'string') {
+function documentOf({ url, filename }: Extract<Part, { kind: 'file' }>, path: string): JsonObject {
+  if (url === undefined) {
     throw unsupported(`${path}.content.file`, 'this model opens no stored files. Send file_data.');
   }
-  const source = sourceOf(data, `${path}.content.file.file_data`);
-  const { filename } = fields;
-  return { type: 'document', source, ...(typeof filename === 'string' ? { title: filename } : {}) };
+  const source = sourceOf(url, `${path}.content.file.file_data`);
+  return { type: 'document', source, ...(filename === undefined ? {} : { title: filename }) };
 }

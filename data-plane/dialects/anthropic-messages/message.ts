@@ -10,6 +10,7 @@ import {
   wrongType,
 } from '../../json/values.ts';
 import type { Message, Part, PartContent } from '../../turn/request.ts';
+import { parseSignature } from '../../turn/signature.ts';
 
 export function decodeSystem(system: unknown): readonly Message[] {
   if (system == null) return [];
@@ -97,7 +98,7 @@ function decodeThinking(wire: JsonObject): Part {
   return {
     kind: 'reasoning',
     text: textOf(wire.thinking),
-    ...(signature === '' ? {} : { signature }),
+    ...(signature === '' ? {} : { signature: parseSignature(signature, 'anthropic') }),
     extras: { whole: wire },
   };
 }
@@ -128,7 +129,7 @@ function decodeSource(wire: JsonObject): Part {
   if (isImage) return part({ kind: 'image', url }, wire, ['source']);
   const filename = textOf(wire.title) || 'document.pdf';
   const more = { whole: wire };
-  return part({ kind: 'file', fields: { filename, file_data: url } }, wire, ['source', 'title'], more);
+  return part({ kind: 'file', filename, url }, wire, ['source', 'title'], more);
 }
 
 function part(

@@ -5,6 +5,7 @@ import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import { completeArguments, type FoldedBlock, foldTurn } from '../../turn/fold.ts';
+import { type Signature, signatureText } from '../../turn/signature.ts';
 import { noUsage, type Usage } from '../../turn/usage.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
 import { renderStreamError } from './errors.ts';
@@ -121,7 +122,7 @@ function renderBlock(block: FoldedBlock): JsonObject[] {
     case 'tool-call':
       return [{ ...opening, input: argumentsOf(block.text) }];
     case 'reasoning':
-      return [{ ...opening, thinking: block.text, signature: block.signature ?? '' }];
+      return [{ ...opening, thinking: block.text, signature: textOfSignature(block.signature) }];
     case 'private':
       return [block.text === '' ? opening : { ...opening, input: argumentsOf(block.text) }];
     default: {
@@ -169,6 +170,7 @@ function openingOf(head: BlockHead): JsonObject | undefined {
       return isObject(block) ? block : undefined;
     }
     case 'audio':
+    case 'image':
       return undefined;
   }
 }
@@ -180,9 +182,14 @@ function deltaOf(head: BlockHead, text: string): JsonObject {
 }
 
 /** A tool without arguments still gets a delta, and thinking ends with its signature. */
-function lastDelta({ head, hasText }: OpenBlock, signature: string | undefined): readonly JsonObject[] {
+function lastDelta({ head, hasText }: OpenBlock, signature: Signature | undefined): readonly JsonObject[] {
   if (head.kind === 'tool-call' && !hasText) return [{ type: 'input_json_delta', partial_json: '' }];
-  return head.kind === 'reasoning' && signature !== undefined ? [{ type: 'signature_delta', signature }] : [];
+  if (head.kind !== 'reasoning' || signature === undefined) return [];
+  return [{ type: 'signature_delta', signature: textOfSignature(signature) }];
+}
+
+function textOfSignature(signature: Signature | undefined): string {
+  return signature === undefined ? '' : signatureText(signature, 'anthropic');
 }
 
 function endOf(reason: EndReason['reason'], hadRefusal: boolean, extras: JsonObject): JsonObject {

@@ -3,17 +3,20 @@
 import { scanObject, wantedKeys } from '../../json/scan.ts';
 import { splice as spliceBytes } from '../../json/splice.ts';
 import type { RequestHead, SpliceTarget } from '../dialect.ts';
-import { ambiguousKey, booleanAt, modelAt, span } from '../head-fields.ts';
+import { ambiguousKey, booleanAt, GATEWAY_KEY, modelAt, span, withoutGateway } from '../head-fields.ts';
 
-const keys = wantedKeys('model', 'stream');
+const keys = wantedKeys('model', 'stream', GATEWAY_KEY);
 
 export function peek(body: Buffer): RequestHead {
   const { members, ambiguous } = scanObject(body, keys);
   if (ambiguous !== undefined) throw ambiguousKey(ambiguous);
+  const gateway = members[GATEWAY_KEY];
+  if (gateway !== undefined) return withoutGateway(body, gateway, peek);
   return {
     body,
     model: modelAt(body, members.model),
     stream: booleanAt(body, members.stream, 'stream'),
+    gateway: undefined,
     // Usage is part of every stream here.
     wantsUsage: true,
     spans: { model: span(members.model!) },

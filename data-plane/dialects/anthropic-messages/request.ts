@@ -13,19 +13,29 @@ import {
   wrongType,
 } from '../../json/values.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
+import type { FieldNames, RequestHead } from '../dialect.ts';
 import { encodeConversation } from './conversation.ts';
 import { decodeMessage, decodeSystem } from './message.ts';
 import { effortBudgets, effortOf, modelNamed } from './models.ts';
-import { peek } from './request-head.ts';
 import { unsupported } from './wire.ts';
+
+export const fieldNames: FieldNames = {
+  maxOutputTokens: 'max_tokens',
+  topP: 'top_p',
+  stop: 'stop_sequences',
+  endUser: 'metadata.user_id',
+  toolChoice: 'tool_choice',
+  parallelToolCalls: 'tool_choice.disable_parallel_tool_use',
+  responseFormat: 'output_config.format',
+  reasoningEffort: 'output_config.effort',
+};
 
 const TEMPERATURE_MAX = 1;
 const BUDGET_MIN = 1024;
 
 /** Throws `invalid_json` or `invalid_request` naming the field. */
-export function decode(body: Buffer): TurnRequest {
-  const head = peek(body);
-  const wire = parseJson(body);
+export function decode(head: RequestHead): TurnRequest {
+  const wire = parseJson(head.body);
   if (!isObject(wire)) throw wrongType('', 'an object');
   if (!Array.isArray(wire.messages)) throw wrongType('messages', 'a list');
   const choice = objectOf(wire.tool_choice);

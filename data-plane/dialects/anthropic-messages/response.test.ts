@@ -109,7 +109,7 @@ describe('a stream', () => {
         { id: 't2', name: 'add', arguments: '{"a":1}' },
       ],
     });
-    expect(turn.choices[0]!.blocks[0]!.signature).toBe('sig');
+    expect(turn.choices[0]!.blocks[0]!.signature).toEqual({ maker: 'anthropic', value: 'sig' });
   });
 
   test('reads and is metered the same however it is cut', () => {

@@ -155,7 +155,8 @@ class MessageReader implements Reader {
     const block = this.#blocks.get(key);
     if (block === undefined) return;
     this.#blocks.delete(key);
-    const signature = block.signature === '' ? {} : { signature: block.signature };
+    const signature =
+      block.signature === '' ? {} : { signature: { maker: 'anthropic', value: block.signature } as const };
     this.#events.push({ type: 'block-end', index: block.index, ...signature });
   }
 

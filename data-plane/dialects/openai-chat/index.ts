@@ -1,18 +1,19 @@
 // OpenAI's chat completions: the format most clients send and most vendors take.
 import { sse } from '../../framing/sse.ts';
-import type { Dialect } from '../dialect.ts';
+import type { ClientDialect } from '../dialect.ts';
 import { readError } from '../read-error.ts';
 import { renderError, renderStreamError } from './errors.ts';
 import { render, writer } from './render.ts';
-import { decode, encode } from './request.ts';
+import { decode, encode, fieldNames } from './request.ts';
 import { peek, splice } from './request-head.ts';
 import { reader, unfold } from './response.ts';
 import { inspect, tap } from './tap.ts';
 import { untranslatable } from './untranslatable.ts';
 
-export const openaiChat: Dialect = Object.freeze({
+export const openaiChat: ClientDialect = Object.freeze<ClientDialect>({
   name: 'openai-chat',
   framing: sse,
+  fieldNames,
   peek,
   splice,
   decode,

@@ -175,7 +175,7 @@ function decodePart(wire: unknown, path: string): Part {
       return decodeAudio(wire, path);
     case 'file':
       if (!isObject(wire.file)) throw wrongType(`${path}.file`, 'an object');
-      return withFields({ kind: 'file', fields: wire.file }, wire, ['type', 'file']);
+      return decodeFile(wire, wire.file);
     default:
       return { kind: 'private', type: textOf(wire.type), extras: { whole: wire } };
   }
@@ -193,6 +193,23 @@ function decodeImage(wire: JsonObject, path: string): Part {
   const inner = rest(image, ['url', ...Object.keys(known)]);
   const url = stringIn(image, 'url', `${path}.image_url`);
   return withFields({ kind: 'image', url, ...known }, wire, ['type', 'image_url'], { inner });
+}
+
+/** The wire's names for what a file part holds. */
+const fileFields = { file_data: 'url', file_id: 'fileId', filename: 'filename' } as const;
+
+function decodeFile(wire: JsonObject, file: JsonObject): Part {
+  const known = Object.entries(fileFields).filter(([field]) => typeof file[field] === 'string');
+  const content = Object.fromEntries(known.map(([field, name]) => [name, file[field]]));
+  const inner = rest(
+    file,
+    known.map(([field]) => field),
+  );
+  return withFields({ kind: 'file', ...content }, wire, ['type', 'file'], { inner });
+}
+
+function fileOf(part: Extract<Part, { kind: 'file' }>): JsonObject {
+  return defined(Object.fromEntries(Object.entries(fileFields).map(([field, name]) => [field, part[name]])));
 }
 
 function decodeAudio(wire: JsonObject, path: string): Part {
@@ -233,7 +250,7 @@ function encodePart(part: Part): unknown {
         input_audio: { ...inner, data: part.data, format: part.format },
       };
     case 'file':
-      return { ...fields, type: 'file', file: part.fields };
+      return { ...fields, type: 'file', file: { ...inner, ...fileOf(part) } };
     default:
       return extras.whole;
   }

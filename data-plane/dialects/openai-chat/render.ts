@@ -172,6 +172,8 @@ function wireDelta({ head, callIndex, isEmpty }: OpenBlock, text: string, extras
   switch (head.kind) {
     case 'text':
       return { content: text };
+    case 'image':
+      return { images: [{ type: 'image_url', image_url: { url: `data:${head.mediaType};base64,${text}` } }] };
     case 'reasoning':
       return { reasoning_content: text };
     case 'refusal':

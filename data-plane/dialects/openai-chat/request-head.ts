@@ -4,24 +4,35 @@
 import { type Member, scanObject, wantedKeys } from '../../json/scan.ts';
 import { type Replacement, splice as spliceBytes } from '../../json/splice.ts';
 import { wrongType } from '../../json/values.ts';
-import type { RequestHead, Span, SpliceTarget } from '../dialect.ts';
-import { ambiguousKey, booleanAt, isNull, modelAt, span } from '../head-fields.ts';
+import type { RequestHead, SpliceTarget } from '../dialect.ts';
+import {
+  ambiguousKey,
+  booleanAt,
+  GATEWAY_KEY,
+  isNull,
+  modelAt,
+  span,
+  wholeMember,
+  withoutGateway,
+} from '../head-fields.ts';
 
 /** Everything that is acted upon: a second occurrence of any of these could be read differently upstream. */
-const keys = wantedKeys('model', 'stream', 'stream_options', 'n');
+const keys = wantedKeys('model', 'stream', 'stream_options', 'n', GATEWAY_KEY);
 const optionKeys = wantedKeys('include_usage');
 const BRACE_OPEN = 0x7b;
 
 export function peek(body: Buffer): RequestHead {
   const { open, members, ambiguous } = scanObject(body, keys);
   if (ambiguous !== undefined) throw ambiguousKey(ambiguous);
-  const { model, stream, stream_options: options, n } = members;
+  const { model, stream, stream_options: options, n, [GATEWAY_KEY]: gateway } = members;
+  if (gateway !== undefined) return withoutGateway(body, gateway, peek);
   const isStream = booleanAt(body, stream, 'stream');
   const usage = options === undefined ? undefined : readOptions(body, options, isStream);
   return {
     body,
     model: modelAt(body, model),
     stream: isStream,
+    gateway: undefined,
     wantsUsage: isStream && booleanAt(body, usage?.member, 'stream_options.include_usage'),
     spans: {
       model: span(model!),
@@ -83,10 +94,4 @@ function readOptions(
   const optionsOpen = { start: open, end: open };
   const spans = { optionsOpen, ...(isEmpty ? {} : { optionsFilled: { start: open, end: options.end } }) };
   return member === undefined ? { spans } : { member, spans: { ...spans, includeUsage: span(member) } };
-}
-
-/** The member with the comma that belongs to it, so that what remains is still an object. */
-function wholeMember(body: Buffer, member: Member): Span {
-  if (member.next !== -1) return { start: member.keyStart, end: member.next };
-  return { start: body.lastIndexOf(0x2c, member.keyStart), end: member.end };
 }

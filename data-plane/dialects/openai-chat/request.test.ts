@@ -1,9 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { TurnRequest } from '../../turn/request.ts';
 import { decode, encode } from './request.ts';
+import { peek } from './request-head.ts';
+
+function decodeBytes(bytes: Buffer): TurnRequest {
+  return decode(peek(bytes));
+}
 
 function decodeBody(body: unknown) {
-  return decode(Buffer.from(JSON.stringify(body)));
+  return decodeBytes(Buffer.from(JSON.stringify(body)));
 }
 
 /** As it would travel: members that are undefined are not there. */
@@ -292,7 +298,7 @@ describe('what cannot be understood is refused by name', () => {
 
   test('and JSON that breaks deep inside, with its place', () => {
     const bytes = Buffer.from('{"model":"m","messages":[{"role":user}]}');
-    expect(() => decode(bytes)).toThrow(
+    expect(() => decodeBytes(bytes)).toThrow(
       expect.objectContaining({ code: 'invalid_json', message: expect.stringMatching(/column 34/) }),
     );
   });

@@ -5,10 +5,9 @@
 import { parseJson } from '../../json/parse.ts';
 import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from '../../json/values.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
-import type { EncodeTarget } from '../dialect.ts';
+import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
 import { adopt } from './adopt.ts';
 import { cacheControlOf, decodeMessage, encodeMessage } from './message.ts';
-import { peek } from './request-head.ts';
 
 type Scalar = 'number' | 'integer' | 'string' | 'boolean';
 
@@ -27,6 +26,13 @@ const plainFields = [
   readonly type: Scalar;
 }[];
 
+export const fieldNames: FieldNames = {
+  ...Object.fromEntries(plainFields.map(({ wire, name }) => [name, wire])),
+  maxOutputTokens: 'max_completion_tokens',
+  toolChoice: 'tool_choice',
+  responseFormat: 'response_format',
+};
+
 const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
   number: (value) => typeof value === 'number',
   integer: (value) => Number.isInteger(value),
@@ -35,9 +41,8 @@ const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
 };
 
 /** Throws `invalid_json` or `invalid_request` naming the field. */
-export function decode(body: Buffer): TurnRequest {
-  const head = peek(body);
-  const wire = parseJson(body);
+export function decode(head: RequestHead): TurnRequest {
+  const wire = parseJson(head.body);
   if (!isObject(wire)) throw wrongType('', 'an object');
   const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
   const limit = scalar(wire, 'max_completion_tokens', 'integer') ?? scalar(wire, 'max_tokens', 'integer');

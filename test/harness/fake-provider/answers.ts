@@ -29,9 +29,10 @@ interface ChatBody {
 
 /** How a request is read and an answer is told; what is answered and how it goes wrong is the same for all. */
 export interface WireFormat {
-  /** The end of the path under which it is spoken. */
-  readonly path: string;
-  readRequest(body: Buffer): ChatRequest | undefined;
+  /** Whether it is spoken at this path, which comes without its query. */
+  matches(path: string): boolean;
+  /** Undefined for what is no such request. Some APIs name the model in the path, and some what comes back. */
+  readRequest(body: Buffer, path: string): ChatRequest | undefined;
   wholeBody(answer: Answer, behaviour: Behaviour): object;
   /** The events before the content, one list per content chunk, and the events after it. */
   streamEvents(
@@ -240,7 +241,7 @@ function errorBody(status: number, message?: string): object {
 }
 
 export const chatWire: WireFormat = {
-  path: '/chat/completions',
+  matches: (path) => path.endsWith('/chat/completions'),
   readRequest: readChatRequest,
   wholeBody,
   streamEvents,

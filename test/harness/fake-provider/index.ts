@@ -5,8 +5,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { chatWire, composeAnswer } from './answers.ts';
 import { type Behaviour, parseScript, requireScript, wellBehaved } from './behaviour.ts';
 import { type RawRequest, RequestReader } from './http-request.ts';
-import { messagesWire } from './message-answers.ts';
 import { answerSteps, type Ending, errorSteps, Reply, type Step, wholeSteps } from './reply.ts';
+import { wireAt } from './wires.ts';
 
 export interface BilledCall {
   /** The header `x-client-request-id`, under which the gateway sends the id of its attempt. */
@@ -50,6 +50,8 @@ export interface BehaviourTarget {
   readonly times?: number;
 }
 
+/** Where vendors look for their keys. */
+const keyHeaders = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
 const REQUESTS_KEPT = 1000;
 const CONTROL_PREFIX = '/_';
 
@@ -211,18 +213,22 @@ export class FakeProvider {
     call?: Mutable<BilledCall>;
   } {
     const path = request.path.split('?')[0]!;
-    const wire = path.endsWith(messagesWire.path) ? messagesWire : chatWire;
+    const found = wireAt(path);
+    const wire = found ?? chatWire;
     const plain = (status: number, message?: string) => ({
       steps: errorSteps(wire, status, wellBehaved, message),
       behaviour: wellBehaved,
     });
     const key = this.#options.requiredKey;
-    const { authorization, 'x-api-key': apiKey } = request.headers;
-    if (key !== undefined && authorization !== `Bearer ${key}` && apiKey !== key) return plain(401);
+    if (
+      key !== undefined &&
+      !keyHeaders.some((name) => request.headers[name]?.replace('Bearer ', '') === key)
+    )
+      return plain(401);
     if (path.endsWith('/models')) return { steps: modelList(), behaviour: wellBehaved };
-    if (!path.endsWith(wire.path)) return plain(404, `There is nothing at ${path}.`);
-    const chat = wire.readRequest(request.body);
-    if (chat === undefined) return plain(400, `The body is not a request for ${wire.path}.`);
+    if (found === undefined) return plain(404, `There is nothing at ${path}.`);
+    const chat = wire.readRequest(request.body, path);
+    if (chat === undefined) return plain(400, `The body is no request for ${path}.`);
     let behaviour: Behaviour;
     try {
       behaviour = this.#behaviourFor(chat.model, chat.script);

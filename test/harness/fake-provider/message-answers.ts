@@ -6,7 +6,7 @@ import type { Behaviour } from './behaviour.ts';
 const stopReasons = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use' } as const;
 
 export const messagesWire: WireFormat = {
-  path: '/messages',
+  matches: (path) => path.endsWith('/messages'),
   readRequest: readMessageRequest,
   wholeBody,
   streamEvents,

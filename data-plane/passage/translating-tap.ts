@@ -3,20 +3,23 @@
 // target while nothing has been sent, an error in the client's words after that.
 import type { Clock } from '#shared/clock.ts';
 import type { SignalboxError } from '#shared/errors.ts';
-import type { Dialect, Reader, StreamReport, StreamTap, Writer } from '../dialects/dialect.ts';
+import type { ClientDialect, Dialect, Reader, StreamReport, StreamTap, Writer } from '../dialects/dialect.ts';
 import type { Frame, FrameReader } from '../framing/frame.ts';
 import type { TurnEvent } from '../turn/events.ts';
+import type { TurnRequest } from '../turn/request.ts';
 import type { Usage } from '../turn/usage.ts';
 
 export interface TranslatingTapOptions {
   readonly upstream: Dialect;
-  readonly client: Dialect;
+  readonly client: ClientDialect;
   readonly wantsUsage: boolean;
+  /** What is being answered. */
+  readonly request: TurnRequest;
   readonly clock: Clock;
 }
 
 export class TranslatingTap implements StreamTap {
-  readonly #client: Dialect;
+  readonly #client: ClientDialect;
   readonly #clock: Clock;
   readonly #frames: FrameReader;
   readonly #reader: Reader;
@@ -27,12 +30,12 @@ export class TranslatingTap implements StreamTap {
   #error: SignalboxError | undefined;
   #isComplete = false;
 
-  constructor({ upstream, client, wantsUsage, clock }: TranslatingTapOptions) {
+  constructor({ upstream, client, wantsUsage, request, clock }: TranslatingTapOptions) {
     this.#client = client;
     this.#clock = clock;
     this.#frames = upstream.framing.reader();
     this.#reader = upstream.reader();
-    this.#writer = client.writer({ wantsUsage });
+    this.#writer = client.writer({ wantsUsage, request });
   }
 
   get isBroken(): boolean {

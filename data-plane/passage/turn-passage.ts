@@ -1,0 +1,150 @@
+// How a turn goes out to an upstream and how the answer comes back. Where client and upstream speak the same dialect the bytes
+// pass: out with the model changed, back as they came. Where they do not, the request is translated once and the answer event by
+// event. A provider that answers here is given the request as it means, and its events are written for the client.
+import type { Clock } from '#shared/clock.ts';
+import { SignalboxError } from '#shared/errors.ts';
+import type {
+  BodyReport,
+  ClientDialect,
+  Dialect,
+  RequestHead,
+  SpliceTarget,
+  Unsupported,
+} from '../dialects/dialect.ts';
+import { dialectNamed } from '../dialects/registry.ts';
+import { endpointPath, type TurnEndpoint } from '../providers/provider.ts';
+import type { ConvertedBody } from '../services/service.ts';
+import type { Deployment } from '../snapshot/snapshot.ts';
+import type { TurnEvent } from '../turn/events.ts';
+import { foldTurn } from '../turn/fold.ts';
+import { type TurnRequest, withoutExtras } from '../turn/request.ts';
+import { localTurn } from './local-turn.ts';
+import type { Passage, UpstreamPassage } from './task.ts';
+import { TranslatingTap } from './translating-tap.ts';
+import { collectUnsupported } from './unsupported.ts';
+
+/** A client's request for a turn. */
+export interface TurnAsked {
+  readonly dialect: ClientDialect;
+  readonly head: RequestHead;
+  readonly forwardedHeaders: Readonly<Record<string, string>>;
+  /** Whether the client would rather do without a field than be refused. */
+  readonly dropsUnsupported: boolean;
+  readonly clock: Clock;
+}
+
+/** Throws `unsupported_field` when the upstream of this deployment cannot be asked for what the client wants. */
+export function turnPassage(asked: TurnAsked, deployment: Deployment): Passage {
+  const { kind } = deployment.provider;
+  if (kind.answer) return localTurn(asked, kind.answer, deployment);
+  const endpoints = kind.turns(deployment.upstreamModel);
+  const same = endpoints.find(({ dialect }) => dialect === asked.dialect.name);
+  if (same) return direct(asked, deployment, same);
+  const [preferred] = endpoints;
+  if (preferred) return translated(asked, deployment, preferred);
+  throw new SignalboxError(
+    'unsupported_by_provider',
+    `The provider "${deployment.provider.name}" answers no conversations. Ask for another model.`,
+    { param: 'model' },
+  );
+}
+
+function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
+  const { dialect, head } = asked;
+  const { framing } = dialect;
+  const { dialect: _, path: __, keepHeaders: ___, ...shape } = endpoint;
+  const target: SpliceTarget = { ...shape, model: deployment.upstreamModel };
+  return {
+    ...outline(asked, deployment, endpoint, dialect),
+    isTranslated: false,
+    dropped: [],
+    body: dialect.splice(head, target),
+    stream: head.stream
+      ? { expects: framing.mediaType, contentType: framing.contentType, tap: () => dialect.tap(head) }
+      : undefined,
+    convert: (body) => ({ report: dialect.inspect(body), body }),
+    inspect: (body) => dialect.inspect(body),
+  };
+}
+
+function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
+  const { dialect: client, head, clock } = asked;
+  const upstream = dialectNamed(endpoint.dialect);
+  const { dropped, unsupported } = collectUnsupported(client.fieldNames, asked.dropsUnsupported);
+  const original = client.decode(head);
+  const request = { ...translatable(client, original, unsupported), model: deployment.upstreamModel };
+  const wire = upstream.encode(request, { ...endpoint, unsupported });
+  return {
+    ...outline(asked, deployment, endpoint, upstream),
+    isTranslated: true,
+    dropped,
+    body: [Buffer.from(JSON.stringify(wire))],
+    stream: head.stream
+      ? {
+          expects: upstream.framing.mediaType,
+          contentType: client.framing.contentType,
+          tap: () =>
+            new TranslatingTap({ upstream, client, wantsUsage: head.wantsUsage, request: original, clock }),
+        }
+      : undefined,
+    convert: (body) => translateBody(upstream, client, original, body, clock),
+    inspect: (body) => reportOf(upstream.unfold(body)),
+  };
+}
+
+/** What is the same however the bodies go. */
+function outline(
+  { head, forwardedHeaders, dialect }: TurnAsked,
+  { provider, upstreamModel }: Deployment,
+  endpoint: TurnEndpoint,
+  upstream: Dialect,
+): Pick<
+  UpstreamPassage,
+  'kind' | 'method' | 'path' | 'contentType' | 'accept' | 'forwardedHeaders' | 'readError'
+> {
+  const input = { model: upstreamModel, stream: head.stream, settings: provider.settings };
+  // What a client says in the headers of its dialect means nothing in another.
+  const headers = upstream.name === dialect.name ? forwardedHeaders : {};
+  return {
+    kind: 'upstream',
+    method: 'POST',
+    path: endpointPath(endpoint.path, input),
+    contentType: 'application/json',
+    accept: head.stream ? upstream.framing.mediaType : 'application/json',
+    forwardedHeaders: endpoint.keepHeaders?.(headers) ?? headers,
+    readError: (status, upstreamHeaders, body) => upstream.readError(status, upstreamHeaders, body),
+  };
+}
+
+/** The request without what only the client's own dialect knows. */
+function translatable(client: ClientDialect, request: TurnRequest, unsupported: Unsupported): TurnRequest {
+  for (const field of client.untranslatable(request)) {
+    unsupported(field, 'it has no meaning in the dialect that the provider of this model speaks.');
+  }
+  return withoutExtras(request);
+}
+
+function translateBody(
+  upstream: Dialect,
+  client: ClientDialect,
+  request: TurnRequest,
+  body: Buffer,
+  clock: Clock,
+): ConvertedBody {
+  const events = upstream.unfold(body).map((event) => dated(event, clock));
+  const report = reportOf(events);
+  if (report.error) return { report, body };
+  const answer = client.render(events, request);
+  return { report, body: Buffer.from(JSON.stringify(answer)), contentType: 'application/json' };
+}
+
+function reportOf(events: readonly TurnEvent[]): BodyReport {
+  const { id, usage, rawUsage, error } = foldTurn(events);
+  return { id, usage, rawUsage, error };
+}
+
+/** Not every dialect says when an answer was made, but some have to say it. */
+export function dated(event: TurnEvent, clock: Clock): TurnEvent {
+  const isUndated = event.type === 'turn-start' && event.createdAtMs === undefined;
+  return isUndated ? { ...event, createdAtMs: clock.wallMs() } : event;
+}

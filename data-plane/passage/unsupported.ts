@@ -1,0 +1,32 @@
+// What becomes of a field that an upstream has no words for: the request is refused by the name the client used, or, where the
+// client asked for that, goes out without the field and the client is told which.
+import { SignalboxError } from '#shared/errors.ts';
+import type { FieldNames, Unsupported } from '../dialects/dialect.ts';
+
+export interface UnsupportedFields {
+  readonly unsupported: Unsupported;
+  /** What was left out so far, each once. */
+  readonly dropped: readonly string[];
+}
+
+export function collectUnsupported(names: FieldNames, drops: boolean): UnsupportedFields {
+  const dropped: string[] = [];
+  const unsupported: Unsupported = (field, reason) => {
+    const name = nameOf(names, field);
+    if (!drops) throw unsupportedField(name, reason);
+    if (!dropped.includes(name)) dropped.push(name);
+  };
+  return { unsupported, dropped };
+}
+
+export function unsupportedField(name: string, reason: string): SignalboxError {
+  return new SignalboxError(
+    'unsupported_field',
+    `The field "${name}" is not possible here: ${reason} Leave it out, ask a model whose provider knows it, or send "drop_unsupported": true in "x-gateway".`,
+    { param: name },
+  );
+}
+
+function nameOf(names: FieldNames, field: string): string {
+  return (names as Readonly<Record<string, string | undefined>>)[field] ?? field;
+}

@@ -1,0 +1,59 @@
+// What can be asked of a model besides a turn: embeddings, pictures, speech, ranking. A service is what clients speak
+// (OpenAI's words, or those most clients use); a form is how one family of vendors writes the same thing. The request is read
+// once, and each upstream gets it in its form: bytes with the model changed where that form is the client's, else translated.
+import type { SignalboxError } from '#shared/errors.ts';
+import type { Address, BodyReport, StreamTap, Unsupported, UpstreamHeaders } from '../dialects/dialect.ts';
+
+export type ServiceName =
+  | 'embeddings'
+  | 'images-generations'
+  | 'images-edits'
+  | 'images-variations'
+  | 'audio-transcriptions'
+  | 'audio-translations'
+  | 'audio-speech'
+  | 'moderations'
+  | 'rerank'
+  | 'count-tokens';
+
+export interface Service {
+  readonly name: ServiceName;
+  /** Reads what admission and routing need. Throws `invalid_json` or `invalid_request`. */
+  read(body: Buffer, contentType: string, address?: Address): ServiceRequest;
+  readonly forms: Readonly<Record<string, ServiceForm>>;
+}
+
+/** A client's request for a service, as far as it has been read. */
+export interface ServiceRequest {
+  readonly body: Buffer;
+  readonly contentType: string;
+  readonly model: string;
+  readonly stream: boolean;
+  /** What the client said to the gateway itself, in the member `x-gateway`. It is no longer in `body`. */
+  readonly gateway: unknown;
+  /** Private to the service that made it. */
+  readonly details: unknown;
+}
+
+export interface ServiceTarget {
+  readonly model: string;
+  readonly unsupported: Unsupported;
+}
+
+export interface ServiceForm {
+  /** Whether requests and answers are the client's own, so that bytes pass. */
+  readonly isOwn: boolean;
+  encode(request: ServiceRequest, target: ServiceTarget): { body: readonly Buffer[]; contentType: string };
+  /** An upstream's whole answer as the client expects it. */
+  convert(body: Buffer, request: ServiceRequest, headers: UpstreamHeaders): ConvertedBody;
+  /** For answers that come as a stream or as sound: watches them pass. */
+  tap?(request: ServiceRequest): StreamTap;
+  readError(status: number, headers: UpstreamHeaders, body: Buffer): SignalboxError;
+}
+
+export interface ConvertedBody {
+  readonly report: BodyReport;
+  readonly body: Buffer;
+  /** Undefined: as the upstream called it. */
+  readonly contentType?: string;
+}
