@@ -115,6 +115,8 @@ export interface EncodeTarget extends BodyShape {
    * then it is left out.
    */
   readonly unsupported: Unsupported;
+  /** Hears of a wish that this once cannot be met and that nobody should be refused for; the client is told. */
+  readonly leftOut?: (field: string) => void;
 }
 
 export type Unsupported = (field: string, reason: string) => void;

@@ -70,10 +70,10 @@ function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint
 function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
   const { dialect: client, head, clock } = asked;
   const upstream = dialectNamed(endpoint.dialect);
-  const { dropped, unsupported } = collectUnsupported(client.fieldNames, asked.dropsUnsupported);
+  const { dropped, unsupported, leftOut } = collectUnsupported(client.fieldNames, asked.dropsUnsupported);
   const original = client.decode(head);
   const request = { ...translatable(client, original, unsupported), model: deployment.upstreamModel };
-  const wire = upstream.encode(request, { ...endpoint, unsupported });
+  const wire = shaped(upstream.encode(request, { ...endpoint, unsupported, leftOut }), endpoint);
   return {
     ...outline(asked, deployment, endpoint, upstream),
     isTranslated: true,
@@ -90,6 +90,11 @@ function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndp
     convert: (body) => translateBody(upstream, client, original, body, clock),
     inspect: (body) => reportOf(upstream.unfold(body)),
   };
+}
+
+function shaped(wire: Record<string, unknown>, { omitsModel, adds }: TurnEndpoint): Record<string, unknown> {
+  const { model, ...others } = wire;
+  return { ...(omitsModel === true ? others : { model, ...others }), ...adds };
 }
 
 /** What is the same however the bodies go. */

@@ -5,6 +5,7 @@ import type { FieldNames, Unsupported } from '../dialects/dialect.ts';
 
 export interface UnsupportedFields {
   readonly unsupported: Unsupported;
+  readonly leftOut: (field: string) => void;
   /** What was left out so far, each once. */
   readonly dropped: readonly string[];
 }
@@ -14,9 +15,12 @@ export function collectUnsupported(names: FieldNames, drops: boolean): Unsupport
   const unsupported: Unsupported = (field, reason) => {
     const name = nameOf(names, field);
     if (!drops) throw unsupportedField(name, reason);
+    note(name);
+  };
+  const note = (name: string): void => {
     if (!dropped.includes(name)) dropped.push(name);
   };
-  return { unsupported, dropped };
+  return { unsupported, leftOut: (field) => note(nameOf(names, field)), dropped };
 }
 
 export function unsupportedField(name: string, reason: string): SignalboxError {

@@ -54,7 +54,34 @@ function decodeContent(content: unknown, path: string): readonly Part[] {
   if (content === '') return [];
   if (typeof content === 'string') return [{ kind: 'text', text: content }];
   if (!Array.isArray(content)) throw wrongType(path, 'a string or a list of blocks');
-  return content.map((block, index) => decodeBlock(block, `${path}[${index}]`));
+  return joinCarriers(content.map((block, index) => decodeBlock(block, `${path}[${index}]`)));
+}
+
+/**
+ * A thought without text that another maker signed belongs to the tool call behind it: this dialect has no other place for the
+ * signature of a call.
+ */
+function joinCarriers(parts: readonly Part[]): readonly Part[] {
+  const joined: Part[] = [];
+  let carrier: Extract<Part, { kind: 'reasoning' }> | undefined;
+  for (const part of parts) {
+    if (carrier !== undefined && part.kind === 'tool-call') {
+      const extras = { ...part.extras, carrier: carrier.extras?.whole };
+      joined.push({ ...part, signature: carrier.signature!, extras });
+      carrier = undefined;
+      continue;
+    }
+    if (carrier !== undefined) joined.push(carrier);
+    carrier = isCarrier(part) ? part : undefined;
+    if (carrier === undefined) joined.push(part);
+  }
+  return carrier === undefined ? joined : [...joined, carrier];
+}
+
+function isCarrier(part: Part): part is Extract<Part, { kind: 'reasoning' }> {
+  return (
+    part.kind === 'reasoning' && part.text === '' && (part.signature?.maker ?? 'anthropic') !== 'anthropic'
+  );
 }
 
 function decodeBlock(wire: unknown, path: string): Part {
@@ -71,7 +98,13 @@ function decodeBlock(wire: unknown, path: string): Part {
     case 'thinking':
       return decodeThinking(wire);
     case 'redacted_thinking':
-      return { kind: 'reasoning', text: '', extras: { whole: wire } };
+      return {
+        kind: 'reasoning',
+        text: '',
+        isRedacted: true,
+        signature: { maker: 'anthropic', value: textOf(wire.data) },
+        extras: { whole: wire },
+      };
     case 'tool_use':
       return part(
         {

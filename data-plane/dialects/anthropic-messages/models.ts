@@ -29,19 +29,3 @@ const later: Omit<Model, 'pattern'> = { outputTokensMax: 64_000, isAdaptive: tru
 export function modelNamed(name: string): Omit<Model, 'pattern'> {
   return models.find(({ pattern }) => pattern.test(name)) ?? later;
 }
-
-/** An effort as a budget of thinking tokens. The least that is accepted is 1,024. */
-export const effortBudgets: Readonly<Record<string, number>> = {
-  minimal: 1024,
-  low: 2048,
-  medium: 8192,
-  high: 16_384,
-  xhigh: 24_576,
-  max: 31_999,
-};
-
-/** A budget as the effort that is nearest from below. */
-export function effortOf(budget: number): string {
-  if (budget < effortBudgets.medium!) return 'low';
-  return budget < effortBudgets.high! ? 'medium' : 'high';
-}

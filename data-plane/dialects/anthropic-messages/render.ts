@@ -3,11 +3,12 @@
 // has ended. Usage is complete only at the end, so the last event repeats all of it.
 import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
+import type { BlockHead, Citation, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import { completeArguments, type FoldedBlock, foldTurn } from '../../turn/fold.ts';
 import { type Signature, signatureText } from '../../turn/signature.ts';
 import { noUsage, type Usage } from '../../turn/usage.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
+import { writeCitation } from './citations.ts';
 import { renderStreamError } from './errors.ts';
 import { writeUsage } from './usage.ts';
 import { DIALECT, wireReasons } from './wire.ts';
@@ -66,7 +67,7 @@ class MessageWriter implements Writer {
     if (block === undefined) return [];
     const index = this.#written;
     if (event.type === 'block-delta') {
-      const citations = listOf(own(event.extras).citations);
+      const citations = citationsOf(event.extras, event.citations);
       block.hasText ||= event.text !== '';
       const deltas = [
         ...(event.text === '' ? [] : [deltaOf(block.head, event.text)]),
@@ -76,6 +77,10 @@ class MessageWriter implements Writer {
     }
     this.#open = undefined;
     this.#written += 1;
+    if (isRedacted(block.head)) {
+      const content_block = { ...openingOf(block.head), data: textOfSignature(event.signature) };
+      return [frame('content_block_start', { index, content_block }), frame('content_block_stop', { index })];
+    }
     const last = lastDelta(block, event.signature);
     return [
       ...last.map((delta) => frame('content_block_delta', { index, delta })),
@@ -85,16 +90,32 @@ class MessageWriter implements Writer {
 
   #startBlock(turnIndex: number, head: BlockHead): Frame[] {
     const block = openingOf(head);
-    // Sound has no place here, and nobody who speaks this dialect can have asked for it.
+    // Sound and pictures have no place here, and nobody who speaks this dialect can have asked for them.
     if (block === undefined) return [];
+    const carrier = this.#writeCarrier(head);
     this.#hadRefusal ||= head.kind === 'refusal';
     this.#open = { turnIndex, head, hasText: false };
-    return [frame('content_block_start', { index: this.#written, content_block: block })];
+    // What is redacted comes at once, and not before it is known.
+    if (isRedacted(head)) return [];
+    return [...carrier, frame('content_block_start', { index: this.#written, content_block: block })];
+  }
+
+  /** The signature of a call by another maker's model travels in an empty thought before it. */
+  #writeCarrier(head: BlockHead): Frame[] {
+    const thought = carrierOf(head);
+    if (thought === undefined) return [];
+    const index = this.#written;
+    this.#written += 1;
+    const { signature } = thought;
+    return [
+      frame('content_block_start', { index, content_block: { ...thought, signature: '' } }),
+      frame('content_block_delta', { index, delta: { type: 'signature_delta', signature } }),
+      frame('content_block_stop', { index }),
+    ];
   }
 
   #end(reasons: readonly EndReason[], extras: JsonObject): Frame[] {
-    const reason = reasons[0]?.reason ?? 'stop';
-    const delta = endOf(reason, this.#hadRefusal, extras);
+    const delta = endOf(reasons[0], this.#hadRefusal, extras);
     return [
       frame('message_delta', { delta, usage: writeUsage(this.#usage ?? noUsage) }),
       frame('message_stop', {}),
@@ -110,7 +131,7 @@ export function render(events: readonly TurnEvent[]): Record<string, unknown> {
   return {
     ...startOf(turn.id, turn.model, own(turn.startExtras)),
     content: (choice?.blocks ?? []).flatMap(renderBlock),
-    ...endOf(choice?.reason ?? 'stop', choice !== undefined && choice.refusal !== '', own(turn.endExtras)),
+    ...endOf(choice, choice !== undefined && choice.refusal !== '', own(turn.endExtras)),
     usage: writeUsage(turn.usage ?? noUsage),
   };
 }
@@ -120,13 +141,15 @@ function renderBlock(block: FoldedBlock): JsonObject[] {
   if (opening === undefined) return [];
   switch (block.head.kind) {
     case 'tool-call':
-      return [{ ...opening, input: argumentsOf(block.text) }];
+      return [...listOf(carrierOf(block.head)), { ...opening, input: argumentsOf(block.text) }];
     case 'reasoning':
+      if (block.head.isRedacted === true) return [{ ...opening, data: textOfSignature(block.signature) }];
       return [{ ...opening, thinking: block.text, signature: textOfSignature(block.signature) }];
     case 'private':
       return [block.text === '' ? opening : { ...opening, input: argumentsOf(block.text) }];
     default: {
-      const citations = block.extras.flatMap((extras) => listOf(own(extras).citations));
+      const written = block.extras.flatMap((extras) => citationsIn(extras));
+      const citations = written.length > 0 ? written : block.citations.map(writeCitation);
       return [{ ...opening, text: block.text, ...(citations.length === 0 ? {} : { citations }) }];
     }
   }
@@ -162,7 +185,9 @@ function openingOf(head: BlockHead): JsonObject | undefined {
     case 'refusal':
       return { type: 'text', text: '' };
     case 'reasoning':
-      return { type: 'thinking', thinking: '', signature: '' };
+      return head.isRedacted === true
+        ? { type: 'redacted_thinking', data: '' }
+        : { type: 'thinking', thinking: '', signature: '' };
     case 'tool-call':
       return { type: 'tool_use', id: head.id, name: head.name, input: {} };
     case 'private': {
@@ -192,17 +217,46 @@ function textOfSignature(signature: Signature | undefined): string {
   return signature === undefined ? '' : signatureText(signature, 'anthropic');
 }
 
-function endOf(reason: EndReason['reason'], hadRefusal: boolean, extras: JsonObject): JsonObject {
-  const word = reason === 'stop' && hadRefusal ? 'refusal' : wireReasons[reason];
-  return { stop_reason: word, stop_sequence: null, ...extras };
+function endOf(
+  end:
+    | { readonly reason?: EndReason['reason'] | undefined; readonly stopSequence?: string | undefined }
+    | undefined,
+  hadRefusal: boolean,
+  extras: JsonObject,
+): JsonObject {
+  const reason = end?.reason ?? 'stop';
+  const stopSequence = end?.stopSequence ?? null;
+  const word = reason === 'stop' && stopSequence !== null ? 'stop_sequence' : wireReasons[reason];
+  const said = reason === 'stop' && hadRefusal ? 'refusal' : word;
+  return { stop_reason: said, stop_sequence: stopSequence, ...extras };
 }
 
 function frame(type: string, fields: JsonObject): Frame {
   return { event: type, data: JSON.stringify({ type, ...fields }) };
 }
 
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
+function listOf(value: JsonObject | undefined): JsonObject[] {
+  return value === undefined ? [] : [value];
+}
+
+function isRedacted(head: BlockHead): boolean {
+  return head.kind === 'reasoning' && head.isRedacted === true;
+}
+
+function carrierOf(head: BlockHead): JsonObject | undefined {
+  if (head.kind !== 'tool-call' || head.signature === undefined) return undefined;
+  return { type: 'thinking', thinking: '', signature: signatureText(head.signature, 'anthropic') };
+}
+
+function citationsIn(extras: Extras | undefined): readonly unknown[] {
+  const { citations } = own(extras);
+  return Array.isArray(citations) ? citations : [];
+}
+
+/** As they were read where this dialect read them. */
+function citationsOf(extras: Extras | undefined, canonical: readonly Citation[] = []): readonly unknown[] {
+  const written = citationsIn(extras);
+  return written.length > 0 ? written : canonical.map(writeCitation);
 }
 
 /** Extras of another dialect mean nothing here. */

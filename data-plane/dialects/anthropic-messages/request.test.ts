@@ -21,7 +21,8 @@ function decoded(body: object): TurnRequest {
 
 function fromChat(body: object): Record<string, unknown> {
   const whole = { model: 'claude-sonnet-4-5', messages: [hello], ...body };
-  return json(anthropicMessages.encode(withoutExtras(openaiChat.decode(openaiChat.peek(bytesOf(whole))))));
+  const request = withoutExtras(openaiChat.decode(openaiChat.peek(bytesOf(whole))));
+  return json(anthropicMessages.encode(request));
 }
 
 function toChat(body: object): Record<string, unknown> {
@@ -263,10 +264,10 @@ describe('a request of a chat client, for Claude', () => {
   });
 
   test.each<[object, string]>([
-    [{ n: 2 }, 'n'],
+    [{ n: 2 }, 'choices'],
     [{ seed: 1 }, 'seed'],
-    [{ response_format: { type: 'json_object' } }, 'response_format'],
-    [{ tools, tool_choice: 'required', reasoning_effort: 'low' }, 'reasoning_effort'],
+    [{ response_format: { type: 'json_object' } }, 'responseFormat'],
+    [{ tools, tool_choice: 'required', reasoning_effort: 'low' }, 'reasoningEffort'],
     [{ messages: [{ role: 'assistant', content: 'Hi' }] }, 'messages[0].role'],
     [
       {
@@ -341,7 +342,7 @@ describe('a request of a messages client, for the chat dialect', () => {
 
   test.each<[object, readonly string[]]>([
     [{ service_tier: 'auto', thinking: { type: 'adaptive' }, metadata: { user_id: 'u' } }, []],
-    [{ top_k: 3 }, ['top_k']],
+    [{ top_k: 3 }, []],
     [{ mcp_servers: [{ url: 'x' }], container: null }, ['mcp_servers']],
     [{ tools: [{ type: 'web_search_20250305', name: 'web_search' }] }, ['tools[0]']],
     [

@@ -1,6 +1,7 @@
 // A client's body as a canonical request and back. Whatever has no canonical name is carried in extras under its own name.
 // Encoding starts from the extras and lays the canonical values over them, so that decode followed by encode gives back the
 // body as it was; without extras it writes what a client of this dialect would have written.
+import { SignalboxError } from '#shared/errors.ts';
 import { parseJson } from '../../json/parse.ts';
 import {
   defined,
@@ -12,22 +13,26 @@ import {
   withExtras,
   wrongType,
 } from '../../json/values.ts';
+import { effortBudgets, effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
-import type { FieldNames, RequestHead } from '../dialect.ts';
+import type { EncodeTarget, FieldNames, RequestHead, Unsupported } from '../dialect.ts';
 import { encodeConversation } from './conversation.ts';
 import { decodeMessage, decodeSystem } from './message.ts';
-import { effortBudgets, effortOf, modelNamed } from './models.ts';
-import { unsupported } from './wire.ts';
+import { modelNamed } from './models.ts';
 
 export const fieldNames: FieldNames = {
   maxOutputTokens: 'max_tokens',
   topP: 'top_p',
+  topK: 'top_k',
+  serviceTier: 'service_tier',
   stop: 'stop_sequences',
   endUser: 'metadata.user_id',
   toolChoice: 'tool_choice',
   parallelToolCalls: 'tool_choice.disable_parallel_tool_use',
   responseFormat: 'output_config.format',
   reasoningEffort: 'output_config.effort',
+  reasoningTokens: 'thinking.budget_tokens',
+  showReasoning: 'thinking.display',
 };
 
 const TEMPERATURE_MAX = 1;
@@ -42,19 +47,21 @@ export function decode(head: RequestHead): TurnRequest {
   const config = objectOf(wire.output_config);
   const toolChoice = decodeToolChoice(choice);
   const format = decodeFormat(config.format ?? wire.output_format);
-  const effort = decodeEffort(objectOf(wire.thinking), config);
+  const thinking = objectOf(wire.thinking);
   const metadata = objectOf(wire.metadata);
   const known = defined({
     maxOutputTokens: numberAt(wire, 'max_tokens'),
     temperature: numberAt(wire, 'temperature'),
     topP: numberAt(wire, 'top_p'),
+    topK: numberAt(wire, 'top_k'),
+    serviceTier: serviceTiers[textOf(wire.service_tier)],
     stop: decodeStop(wire.stop_sequences),
     endUser: typeof metadata.user_id === 'string' ? metadata.user_id : undefined,
     toolChoice,
     parallelToolCalls:
       typeof choice.disable_parallel_tool_use === 'boolean' ? !choice.disable_parallel_tool_use : undefined,
     responseFormat: format,
-    reasoningEffort: effort,
+    ...decodeReasoning(thinking, config),
   });
   return {
     model: head.model,
@@ -81,20 +88,24 @@ function spellings(wire: JsonObject, hasToolChoice: boolean): JsonObject {
     max_tokens: wire.max_tokens != null,
     temperature: wire.temperature != null,
     top_p: wire.top_p != null,
+    top_k: wire.top_k != null,
     stop_sequences: wire.stop_sequences != null,
   };
   const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
   return rest(wire, restored) ?? {};
 }
 
-/** Throws `unsupported_field` for what Claude cannot be asked. */
-export function encode(request: TurnRequest): Record<string, unknown> {
+/** What each of Anthropic's tiers is called elsewhere. */
+const serviceTiers: Readonly<Record<string, string>> = { auto: 'auto', standard_only: 'default' };
+
+export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras, model } = request;
-  refuseUnsupported(request);
-  const { system, messages } = encodeConversation(request.messages);
+  const unsupported = target?.unsupported ?? refuse;
+  checkFields(request, unsupported);
+  const { system, messages } = encodeConversation(request.messages, unsupported);
   const limit = request.maxOutputTokens ?? modelNamed(model).outputTokensMax;
   const isOwn = extras.thinking !== undefined || extras.output_config !== undefined;
-  const reasoning = isOwn ? {} : encodeReasoning(request, limit);
+  const reasoning = isOwn ? {} : encodeReasoning(request, limit, target);
   const format = request.responseFormat?.kind === 'schema' && extras.output_format === undefined;
   const config = {
     ...objectOf(extras.output_config),
@@ -114,6 +125,8 @@ export function encode(request: TurnRequest): Record<string, unknown> {
       temperature:
         request.temperature === undefined ? undefined : Math.min(request.temperature, TEMPERATURE_MAX),
       top_p: request.topP,
+      top_k: request.topK,
+      service_tier: encodeTier(request),
       stop_sequences: request.stop,
       thinking: reasoning.thinking,
     }),
@@ -125,46 +138,132 @@ export function encode(request: TurnRequest): Record<string, unknown> {
   };
 }
 
-function refuseUnsupported({ choices, seed, responseFormat }: TurnRequest): void {
-  if ((choices ?? 1) !== 1) throw unsupported('n', 'this model gives one answer at a time. Send n: 1.');
-  if (seed !== undefined) throw unsupported('seed', 'this model has no seed. Leave it out.');
-  if (responseFormat?.kind === 'json') {
-    throw unsupported('response_format', 'this model takes a JSON schema. Send the type json_schema.');
-  }
+interface Reason {
+  readonly field: keyof TurnRequest;
+  readonly isAsked: (request: TurnRequest) => boolean;
+  readonly reason: string;
 }
 
-function thinks(effort: string | undefined): effort is string {
-  return effort !== undefined && effort !== 'none';
+/** What Claude cannot be asked. */
+const unknownFields: readonly Reason[] = [
+  {
+    field: 'choices',
+    isAsked: ({ choices }) => (choices ?? 1) !== 1,
+    reason: 'this model gives one answer at a time.',
+  },
+  { field: 'seed', isAsked: ({ seed }) => seed !== undefined, reason: 'this model has no seed.' },
+  {
+    field: 'presencePenalty',
+    isAsked: ({ presencePenalty = 0 }) => presencePenalty !== 0,
+    reason: 'this model has no penalties.',
+  },
+  {
+    field: 'frequencyPenalty',
+    isAsked: ({ frequencyPenalty = 0 }) => frequencyPenalty !== 0,
+    reason: 'this model has no penalties.',
+  },
+  {
+    field: 'logprobs',
+    isAsked: ({ logprobs }) => logprobs !== undefined,
+    reason: 'this model does not tell how likely its tokens were.',
+  },
+  {
+    field: 'verbosity',
+    isAsked: ({ verbosity = 'medium' }) => verbosity !== 'medium',
+    reason: 'this model takes no verbosity.',
+  },
+  {
+    field: 'responseFormat',
+    isAsked: ({ responseFormat }) => responseFormat?.kind === 'json',
+    reason: 'this model takes a JSON schema, and no JSON without one.',
+  },
+];
+
+function checkFields(request: TurnRequest, unsupported: Unsupported): void {
+  for (const { field, isAsked, reason } of unknownFields) if (isAsked(request)) unsupported(field, reason);
+}
+
+function refuse(field: string, reason: string): never {
+  throw new SignalboxError('unsupported_field', `The field "${field}" is not possible here: ${reason}`, {
+    param: field,
+  });
+}
+
+/** Other vendors' tiers have no equal here, and are a matter of price and speed alone. */
+function encodeTier({ serviceTier, extras }: TurnRequest): unknown {
+  if (extras.service_tier !== undefined) return extras.service_tier;
+  return Object.keys(serviceTiers).find((tier) => serviceTiers[tier] === serviceTier);
+}
+
+interface EncodedReasoning {
+  readonly thinking?: JsonObject;
+  readonly output_config?: JsonObject;
 }
 
 function encodeReasoning(
-  { model, reasoningEffort, messages, toolChoice }: TurnRequest,
+  request: TurnRequest,
   limit: number,
-): { readonly thinking?: JsonObject; readonly output_config?: JsonObject } {
-  if (!thinks(reasoningEffort)) return {};
+  target: EncodeTarget | undefined,
+): EncodedReasoning {
+  const { model, reasoningEffort, reasoningTokens, messages, toolChoice } = request;
+  const unsupported = target?.unsupported ?? refuse;
+  const field = reasoningTokens === undefined ? 'reasoningEffort' : 'reasoningTokens';
+  const effort = reasoningEffort ?? (reasoningTokens === undefined ? 'none' : effortOf(reasoningTokens));
+  if (effort === 'none') return {};
   if (toolChoice === 'required' || typeof toolChoice === 'object') {
-    throw unsupported('reasoning_effort', 'this model cannot reason when a tool is demanded. Leave one out.');
+    unsupported(field, 'this model cannot reason when a tool is demanded.');
+    return {};
   }
-  if (!Object.hasOwn(effortBudgets, reasoningEffort)) {
-    throw unsupported('reasoning_effort', `"${reasoningEffort}" is no effort that this model knows.`);
+  const wanted = reasoningTokens ?? effortBudgets[effort];
+  if (wanted === undefined) {
+    unsupported(field, `"${effort}" is no effort that this model knows.`);
+    return {};
   }
-  // Between a tool's call and the answer, thinking goes on only where its signature was kept, and other dialects keep none.
-  if (messages.at(-1)?.role === 'tool') return {};
+  // Between a tool's call and the answer, thinking goes on only where the client has kept its signature.
+  if (isBetweenTools(messages) && !isSigned(messages)) {
+    target?.leftOut?.(field);
+    return {};
+  }
   if (modelNamed(model).isAdaptive) {
-    const effort = reasoningEffort === 'minimal' ? 'low' : reasoningEffort;
-    return { thinking: { type: 'adaptive' }, output_config: { effort } };
+    const display =
+      request.showReasoning === undefined ? {} : { display: shown[String(request.showReasoning)] };
+    return {
+      thinking: { type: 'adaptive', ...display },
+      output_config: { effort: effort === 'minimal' ? 'low' : effort },
+    };
   }
   if (limit <= BUDGET_MIN) {
-    throw unsupported('reasoning_effort', `this model needs a limit above ${BUDGET_MIN} tokens to reason.`);
+    unsupported(field, `this model needs a limit above ${BUDGET_MIN} tokens to reason.`);
+    return {};
   }
-  const budget = Math.max(BUDGET_MIN, Math.min(effortBudgets[reasoningEffort]!, Math.floor(limit / 2)));
+  const budget = Math.max(
+    BUDGET_MIN,
+    Math.min(wanted, reasoningTokens === undefined ? Math.floor(limit / 2) : limit - 1),
+  );
   return { thinking: { type: 'enabled', budget_tokens: budget } };
 }
 
-function decodeEffort(thinking: JsonObject, config: JsonObject): string | undefined {
-  if (typeof config.effort === 'string') return config.effort;
-  if (thinking.type !== 'enabled') return undefined;
-  return effortOf(typeof thinking.budget_tokens === 'number' ? thinking.budget_tokens : 0);
+const shown: Readonly<Record<string, string>> = { true: 'summarized', false: 'omitted' };
+
+function isBetweenTools(messages: TurnRequest['messages']): boolean {
+  return messages.at(-1)?.role === 'tool';
+}
+
+/** Whether the last thing the model said begins with its own reasoning, as it has to. */
+function isSigned(messages: TurnRequest['messages']): boolean {
+  const last = messages.findLast(({ role }) => role === 'assistant');
+  const first = last?.parts[0];
+  return first?.kind === 'reasoning' && first.signature?.maker === 'anthropic';
+}
+
+function decodeReasoning(thinking: JsonObject, config: JsonObject): Partial<TurnRequest> {
+  const isShown = Object.keys(shown).find((key) => shown[key] === thinking.display);
+  const display = isShown === undefined ? {} : { showReasoning: isShown === 'true' };
+  if (thinking.type === 'disabled') return { reasoningEffort: 'none' };
+  if (typeof config.effort === 'string') return { reasoningEffort: config.effort, ...display };
+  if (thinking.type !== 'enabled') return display;
+  const tokens = typeof thinking.budget_tokens === 'number' ? thinking.budget_tokens : BUDGET_MIN;
+  return { reasoningTokens: tokens, ...display };
 }
 
 function decodeTool(tool: unknown, index: number): Tool {

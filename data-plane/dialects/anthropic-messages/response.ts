@@ -8,6 +8,7 @@ import { isObject, type JsonObject, objectOf, objectsIn, rest, textOf } from '..
 import type { BlockHead, Extras, TurnEvent } from '../../turn/events.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
+import { citationOf } from './citations.ts';
 import { foundUsage, mergeUsage } from './usage.ts';
 import { DIALECT, endReasons, unreadable, wireReasons } from './wire.ts';
 
@@ -128,7 +129,11 @@ class MessageReader implements Reader {
     const index = this.#nextBlock;
     this.#nextBlock += 1;
     this.#hadCalls ||= head.kind === 'tool-call';
-    this.#blocks.set(key, { index, kind: head.kind, signature: textOf(block.signature) });
+    this.#blocks.set(key, {
+      index,
+      kind: head.kind,
+      signature: textOf(block.signature) || textOf(block.data),
+    });
     this.#events.push({ type: 'block-start', index, block: head });
     const text = textIn(head, block);
     const citations = Array.isArray(block.citations) && block.citations.length > 0 ? block.citations : [];
@@ -147,8 +152,9 @@ class MessageReader implements Reader {
   }
 
   #push(index: number, text: string, citations: readonly unknown[]): void {
-    const extras = citations.length === 0 ? {} : { extras: extrasOf({ citations }) };
-    this.#events.push({ type: 'block-delta', index, text, ...extras });
+    const sources =
+      citations.length === 0 ? {} : { citations: citations.map(citationOf), extras: extrasOf({ citations }) };
+    this.#events.push({ type: 'block-delta', index, text, ...sources });
   }
 
   #endBlock(key: unknown): void {
@@ -173,7 +179,7 @@ class MessageReader implements Reader {
     const said = Object.entries(fields).filter(([, value]) => value != null && value !== '');
     this.#events.push({
       type: 'turn-end',
-      reasons: [{ choice: 0, reason }],
+      reasons: [{ choice: 0, reason, ...stopSequenceIn(this.#end) }],
       ...(said.length === 0 ? {} : { extras: extrasOf(Object.fromEntries(said)) }),
     });
     this.#state = 'closed';
@@ -202,10 +208,15 @@ function headOf(block: JsonObject): BlockHead {
   const choice = 0;
   if (block.type === 'text') return { kind: 'text', choice };
   if (block.type === 'thinking') return { kind: 'reasoning', choice };
+  if (block.type === 'redacted_thinking') return { kind: 'reasoning', choice, isRedacted: true };
   if (block.type === 'tool_use') {
     return { kind: 'tool-call', choice, id: textOf(block.id), name: textOf(block.name) };
   }
   return { kind: 'private', choice, extras: extrasOf({ block }) };
+}
+
+function stopSequenceIn({ stop_sequence }: JsonObject): { stopSequence?: string } {
+  return typeof stop_sequence === 'string' ? { stopSequence: stop_sequence } : {};
 }
 
 /** What a block says from its start: everything in a whole message, nothing in a stream. */

@@ -24,12 +24,6 @@ export const endReasons: Readonly<Record<string, EndReason['reason']>> = {
   refusal: 'content-filter',
 };
 
-export function unsupported(field: string, why: string): SignalboxError {
-  return new SignalboxError('unsupported_field', `The field "${field}" cannot be translated: ${why}`, {
-    param: field,
-  });
-}
-
 export function unreadable(cause: unknown): SignalboxError {
   if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
   return new SignalboxError(

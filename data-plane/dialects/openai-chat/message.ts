@@ -13,6 +13,7 @@ import {
   wrongType,
 } from '../../json/values.ts';
 import type { Message, Part, PartContent } from '../../turn/request.ts';
+import { callSignature, callSignatureField, reasoningParts } from './reasoning-details.ts';
 import { thinkingText } from './wire.ts';
 
 const roles: Readonly<Record<string, Message['role']>> = {
@@ -33,8 +34,11 @@ export function decodeMessage(wire: unknown, path: string): Message {
   if (role === undefined) throw wrongType(`${path}.role`, `one of ${Object.keys(roles).join(', ')}`);
   const content = decodeContent(wire.content, `${path}.content`);
   const calls = Array.isArray(wire.tool_calls) ? wire.tool_calls : [];
-  const reasoning = decodeReasoning(wire);
+  const signed = reasoningParts(wire.reasoning_details).map(unwritten);
+  // A client that sends the signed form back sends the text twice; the other one stays among the extras.
+  const reasoning = signed.length > 0 ? undefined : decodeReasoning(wire);
   const own: Part[] = [
+    ...signed,
     ...(reasoning === undefined ? [] : [reasoning]),
     ...content,
     ...(typeof wire.refusal === 'string' ? [{ kind: 'refusal', text: wire.refusal } as const] : []),
@@ -86,7 +90,9 @@ export function encodeMessage(message: Message): JsonObject {
   const content = parts.filter(isContent);
   const calls = parts.filter((part) => part.kind === 'tool-call');
   const refusal = parts.find((part) => part.kind === 'refusal' && !isContent(part));
-  const reasoning = parts.find((part) => part.kind === 'reasoning' && !isContent(part));
+  const reasoning = parts.find(
+    (part) => part.kind === 'reasoning' && !isContent(part) && part.extras?.unwritten !== true,
+  );
   const written = encodeContent(content, message.role, extras.form);
   return {
     ...objectOf(extras.fields),
@@ -98,6 +104,11 @@ export function encodeMessage(message: Message): JsonObject {
     ...(reasoning?.kind === 'reasoning' ? { [reasoningField(reasoning)]: reasoning.text } : {}),
     ...(calls.length === 0 ? {} : { tool_calls: calls.map(encodeCall) }),
   };
+}
+
+/** It stands among the message's other fields, and is not written a second time. */
+function unwritten(part: Part): Part {
+  return { ...part, extras: { unwritten: true } };
 }
 
 function decodeReasoning(wire: JsonObject): Part | undefined {
@@ -266,6 +277,7 @@ function decodeCall(wire: unknown, path: string): Part {
   const hasId = typeof wire.id === 'string';
   const outer = rest(wire, [field, ...(hasId ? ['id'] : []), ...(wire.type === field ? ['type'] : [])]);
   const inner = rest(body, ['name', ...(hasText ? [textField] : [])]);
+  const signature = callSignature(wire);
   return {
     kind: 'tool-call',
     id: textOf(wire.id),
@@ -275,6 +287,7 @@ function decodeCall(wire: unknown, path: string): Part {
       : isObject(body[textField])
         ? JSON.stringify(body[textField])
         : '',
+    ...(signature === undefined ? {} : { signature }),
     ...withExtras(
       defined({
         isCustom: isCustom ? true : undefined,
@@ -295,6 +308,7 @@ function encodeCall(part: Extract<Part, { kind: 'tool-call' }>): JsonObject {
   return {
     ...(extras.unnamed === true ? {} : { id: part.id }),
     ...(extras.untyped === true ? {} : { type: field }),
+    ...callSignatureField(part.signature),
     ...objectOf(extras.fields),
     [field]: { ...objectOf(extras.inner), name: part.name, ...text },
   };

@@ -5,9 +5,12 @@ import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import { completeArguments, type FoldedBlock, type FoldedChoice, foldTurn } from '../../turn/fold.ts';
+import type { Signature } from '../../turn/signature.ts';
 import type { Usage } from '../../turn/usage.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
+import { annotationOf, writeLogprobs } from './annotations.ts';
 import { renderStreamError } from './errors.ts';
+import { callSignatureField, reasoningDetail } from './reasoning-details.ts';
 import { writeUsage } from './usage.ts';
 import { DIALECT, DONE, wireReasons } from './wire.ts';
 
@@ -25,7 +28,11 @@ interface OpenBlock {
   /** No delta has been written. */
   isEmpty: boolean;
   hasText: boolean;
+  /** Of reasoning, which is repeated with its signature. */
+  text: string;
 }
+
+type Delta = Extract<TurnEvent, { type: 'block-delta' }>;
 
 class ChatWriter implements Writer {
   readonly #options: WriterOptions;
@@ -34,6 +41,7 @@ class ChatWriter implements Writer {
   readonly #calls = new Map<number, number>();
   #base: JsonObject = {};
   #usage: Usage | undefined;
+  #details = 0;
 
   constructor(options: WriterOptions) {
     this.#options = options;
@@ -53,9 +61,9 @@ class ChatWriter implements Writer {
       case 'block-start':
         return this.#startBlock(event.index, event.block);
       case 'block-delta':
-        return this.#delta(event.index, event.text, own(event.extras));
+        return this.#delta(event);
       case 'block-end':
-        return this.#endBlock(event.index);
+        return this.#endBlock(event.index, event.signature);
       case 'usage':
         this.#usage = event.usage;
         return [];
@@ -71,19 +79,29 @@ class ChatWriter implements Writer {
     const frames = this.#openChoice(head.choice);
     const callIndex = this.#calls.get(head.choice) ?? 0;
     if (head.kind === 'tool-call') this.#calls.set(head.choice, callIndex + 1);
-    this.#blocks.set(index, { head, callIndex, isEmpty: true, hasText: false });
+    this.#blocks.set(index, { head, callIndex, isEmpty: true, hasText: false, text: '' });
     return frames;
   }
 
-  #delta(index: number, text: string, extras: JsonObject): Frame[] {
+  #delta({ index, text, logprobs, citations = [], extras: given }: Delta): Frame[] {
     const block = this.#blocks.get(index);
     if (block === undefined) return [];
+    const extras = own(given);
     const opening = block.isEmpty && block.head.kind === 'tool-call' ? this.#openCall(block, extras) : [];
     block.isEmpty = false;
     block.hasText ||= text !== '';
+    if (block.head.kind === 'reasoning' || block.head.kind === 'image') block.text += text;
+    // A picture has no halves.
+    if (block.head.kind === 'image') return [];
     if (opening.length > 0 && text === '') return opening;
-    const delta = { ...wireDelta(block, text, extras), ...objectOf(extras.delta) };
-    return [...opening, this.#chunk(block.head.choice, delta, { logprobs: extras.logprobs ?? null })];
+    const annotations = extras.delta === undefined ? citations.map(annotationOf) : [];
+    const delta = {
+      ...wireDelta(block, text, extras),
+      ...(annotations.length === 0 ? {} : { annotations }),
+      ...objectOf(extras.delta),
+    };
+    const written = extras.logprobs ?? (logprobs === undefined ? null : writeLogprobs(logprobs));
+    return [...opening, this.#chunk(block.head.choice, delta, { logprobs: written })];
   }
 
   /** A tool call opens with its name and no arguments, as OpenAI does it; some clients rely on that. */
@@ -91,13 +109,28 @@ class ChatWriter implements Writer {
     return [this.#chunk(block.head.choice, wireDelta(block, '', extras), {})];
   }
 
-  #endBlock(index: number): Frame[] {
+  #endBlock(index: number, signature: Signature | undefined): Frame[] {
     const block = this.#blocks.get(index);
     this.#blocks.delete(index);
+    if (block?.head.kind === 'reasoning') return this.#endReasoning(block, block.head, signature);
+    if (block?.head.kind === 'image') {
+      return [this.#chunk(block.head.choice, { images: [imageOf(block.head, block.text)] }, {})];
+    }
     if (block?.head.kind !== 'tool-call' || block.hasText) return [];
     const opening = block.isEmpty ? this.#openCall(block, {}) : [];
     block.isEmpty = false;
     return [...opening, this.#chunk(block.head.choice, wireDelta(block, completeArguments(''), {}), {})];
+  }
+
+  #endReasoning(
+    block: OpenBlock,
+    { choice, isRedacted = false }: Extract<BlockHead, { kind: 'reasoning' }>,
+    signature: Signature | undefined,
+  ): Frame[] {
+    const detail = reasoningDetail(block.text, signature, isRedacted, this.#details);
+    if (detail === undefined) return [];
+    this.#details += 1;
+    return [this.#chunk(choice, { reasoning_details: [detail] }, {})];
   }
 
   #end(reasons: readonly EndReason[], extras: JsonObject): Frame[] {
@@ -150,19 +183,27 @@ function renderChoice(choice: FoldedChoice, end: JsonObject): JsonObject {
   const logprobs = extras.map((fields) => fields.logprobs).filter(isObject);
   const hasOther = choice.toolCalls.length > 0 || choice.refusal !== '' || choice.blocks.some(isAudio);
   const calls = choice.blocks.flatMap(renderCall);
+  const details = reasoningDetails(choice.blocks);
+  const annotations = extras.some(({ delta }) => delta !== undefined)
+    ? []
+    : choice.blocks.flatMap(({ citations }) => citations.map(annotationOf));
+  const tokens = choice.blocks.flatMap((block) => block.logprobs);
   const message = {
     role: 'assistant',
     content: choice.text === '' && hasOther ? null : choice.text,
     refusal: choice.refusal === '' ? null : choice.refusal,
     ...(choice.reasoning === '' ? {} : { reasoning_content: choice.reasoning }),
+    ...(details.length === 0 ? {} : { reasoning_details: details }),
     ...(calls.length === 0 ? {} : { tool_calls: calls }),
+    ...(annotations.length === 0 ? {} : { annotations }),
+    ...renderImages(choice.blocks),
     ...renderAudio(choice.blocks),
     ...extras.map((fields) => objectOf(fields.delta)).reduce(merge, {}),
   };
   return {
     index: choice.index,
     message,
-    logprobs: logprobs.length === 0 ? null : logprobs.reduce(merge),
+    logprobs: logprobs.length > 0 ? logprobs.reduce(merge) : tokens.length > 0 ? writeLogprobs(tokens) : null,
     finish_reason: wireReasons[choice.reason ?? 'stop'],
     ...choiceFields(end, choice.index),
   };
@@ -173,7 +214,8 @@ function wireDelta({ head, callIndex, isEmpty }: OpenBlock, text: string, extras
     case 'text':
       return { content: text };
     case 'image':
-      return { images: [{ type: 'image_url', image_url: { url: `data:${head.mediaType};base64,${text}` } }] };
+      // Written as a whole when it ends.
+      return {};
     case 'reasoning':
       return { reasoning_content: text };
     case 'refusal':
@@ -191,7 +233,8 @@ function wireDelta({ head, callIndex, isEmpty }: OpenBlock, text: string, extras
         extras.custom === true
           ? { custom: callBody(head.name, 'input', text, isEmpty) }
           : { function: callBody(head.name, 'arguments', text, isEmpty) };
-      const opening = isEmpty ? { id: head.id, type: extras.custom === true ? 'custom' : 'function' } : {};
+      const type = extras.custom === true ? 'custom' : 'function';
+      const opening = isEmpty ? { id: head.id, type, ...callSignatureField(head.signature) } : {};
       return { tool_calls: [{ index: callIndex, ...opening, ...objectOf(extras.call), ...call }] };
     }
   }
@@ -209,7 +252,34 @@ function renderCall(block: FoldedBlock): JsonObject[] {
   const body = isCustom
     ? { type: 'custom', custom: { name, input: block.text } }
     : { type: 'function', function: { name, arguments: completeArguments(block.text) } };
-  return [{ id, ...fields.map((extra) => objectOf(extra.call)).reduce(merge, {}), ...body }];
+  return [
+    {
+      id,
+      ...callSignatureField(block.head.signature),
+      ...fields.map((extra) => objectOf(extra.call)).reduce(merge, {}),
+      ...body,
+    },
+  ];
+}
+
+function reasoningDetails(blocks: readonly FoldedBlock[]): readonly JsonObject[] {
+  const details: JsonObject[] = [];
+  for (const { head, text, signature } of blocks) {
+    if (head.kind !== 'reasoning') continue;
+    const detail = reasoningDetail(text, signature, head.isRedacted === true, details.length);
+    if (detail !== undefined) details.push(detail);
+  }
+  return details;
+}
+
+/** A field that OpenRouter made customary: OpenAI's own chat models make no pictures. */
+function renderImages(blocks: readonly FoldedBlock[]): JsonObject {
+  const images = blocks.flatMap(({ head, text }) => (head.kind === 'image' ? [imageOf(head, text)] : []));
+  return images.length === 0 ? {} : { images };
+}
+
+function imageOf({ mediaType }: { readonly mediaType: string }, data: string): JsonObject {
+  return { type: 'image_url', image_url: { url: `data:${mediaType};base64,${data}` } };
 }
 
 function isAudio(block: FoldedBlock): boolean {

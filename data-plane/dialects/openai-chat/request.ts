@@ -4,6 +4,7 @@
 // decode followed by encode gives back the body as it was.
 import { parseJson } from '../../json/parse.ts';
 import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from '../../json/values.ts';
+import { effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
 import { adopt } from './adopt.ts';
@@ -15,11 +16,16 @@ type Scalar = 'number' | 'integer' | 'string' | 'boolean';
 const plainFields = [
   { wire: 'temperature', name: 'temperature', type: 'number' },
   { wire: 'top_p', name: 'topP', type: 'number' },
+  { wire: 'top_k', name: 'topK', type: 'integer' },
+  { wire: 'presence_penalty', name: 'presencePenalty', type: 'number' },
+  { wire: 'frequency_penalty', name: 'frequencyPenalty', type: 'number' },
   { wire: 'n', name: 'choices', type: 'integer' },
   { wire: 'seed', name: 'seed', type: 'integer' },
   { wire: 'parallel_tool_calls', name: 'parallelToolCalls', type: 'boolean' },
   { wire: 'user', name: 'endUser', type: 'string' },
   { wire: 'reasoning_effort', name: 'reasoningEffort', type: 'string' },
+  { wire: 'service_tier', name: 'serviceTier', type: 'string' },
+  { wire: 'verbosity', name: 'verbosity', type: 'string' },
 ] as const satisfies readonly {
   readonly wire: string;
   readonly name: keyof TurnRequest;
@@ -31,6 +37,8 @@ export const fieldNames: FieldNames = {
   maxOutputTokens: 'max_completion_tokens',
   toolChoice: 'tool_choice',
   responseFormat: 'response_format',
+  logprobs: 'logprobs',
+  choices: 'n',
 };
 
 const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
@@ -49,6 +57,7 @@ export function decode(head: RequestHead): TurnRequest {
   const stop = decodeStop(wire.stop);
   const toolChoice = decodeToolChoice(wire.tool_choice);
   const format = decodeFormat(wire.response_format);
+  const logprobs = wire.logprobs === true ? { top: topLogprobs(wire.top_logprobs) } : undefined;
   const request: TurnRequest = {
     model: head.model,
     stream: head.stream,
@@ -59,6 +68,7 @@ export function decode(head: RequestHead): TurnRequest {
     ...(stop === undefined ? {} : { stop }),
     ...(toolChoice === undefined ? {} : { toolChoice }),
     ...(format === undefined ? {} : { responseFormat: format }),
+    ...(logprobs === undefined ? {} : { logprobs }),
     extras: spellings(wire, { stop, toolChoice, format }),
   };
   return request;
@@ -67,17 +77,22 @@ export function decode(head: RequestHead): TurnRequest {
 /** With a target, as that upstream wants it; without, as the client wrote it. */
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras } = request;
+  if (target !== undefined) refuseUnknown(request, target);
   const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
+  const left = target === undefined ? {} : { top_k: undefined, reasoning_effort: effort(request) };
   return {
     ...extras,
     model: request.model,
-    messages: (target === undefined ? request.messages : adopt(request.messages)).map(encodeMessage),
+    messages: (target === undefined ? request.messages : adopt(request.messages, target.unsupported)).map(
+      encodeMessage,
+    ),
     ...(request.stream ? { stream: true } : {}),
     ...(request.stream && target !== undefined && target.usageUnasked !== true
       ? { stream_options: { include_usage: true } }
       : {}),
     ...(request.tools.length === 0 ? {} : { tools: request.tools.map(encodeTool) }),
-    ...defined(Object.fromEntries(plain)),
+    ...defined({ ...Object.fromEntries(plain), ...left }),
+    ...encodeLogprobs(request),
     ...encodeLimit(request, target),
     ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
     ...(request.toolChoice === undefined
@@ -87,6 +102,27 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
       ? {}
       : { response_format: encodeFormat(request.responseFormat, extras.response_format) }),
   };
+}
+
+/** OpenAI has no such field. Hosts that do are asked in their own dialect: then the body passes as it is. */
+function refuseUnknown({ topK }: TurnRequest, { unsupported }: EncodeTarget): void {
+  if (topK !== undefined) unsupported('topK', 'the provider of this model takes top_p only.');
+}
+
+function effort({ reasoningEffort, reasoningTokens }: TurnRequest): string | undefined {
+  return reasoningTokens === undefined ? reasoningEffort : (reasoningEffort ?? effortOf(reasoningTokens));
+}
+
+function encodeLogprobs({ logprobs, extras }: TurnRequest): JsonObject {
+  if (logprobs === undefined) return {};
+  const isSaid = logprobs.top > 0 || extras.top_logprobs !== undefined;
+  return { logprobs: true, ...(isSaid ? { top_logprobs: logprobs.top } : {}) };
+}
+
+function topLogprobs(value: unknown): number {
+  if (value == null) return 0;
+  if (!Number.isInteger(value)) throw wrongType('top_logprobs', 'an integer');
+  return value as number;
 }
 
 interface Understood {
@@ -105,6 +141,7 @@ function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): 
     stop: Array.isArray(wire.stop) && stop !== undefined,
     tool_choice: typeof wire.tool_choice === 'string' && toolChoice !== undefined,
     response_format: format !== undefined && isPlainFormat(wire.response_format, format),
+    logprobs: wire.logprobs === true,
     max_completion_tokens: wire.max_completion_tokens != null && wire.max_tokens == null,
     ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
   };

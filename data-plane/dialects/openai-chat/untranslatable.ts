@@ -9,7 +9,6 @@ const hints = [
   'stream_options',
   'metadata',
   'store',
-  'service_tier',
   'prediction',
   'prompt_cache_key',
   'prompt_cache_retention',
@@ -20,8 +19,6 @@ const spellings = ['stream', 'max_tokens', 'max_completion_tokens', 'stop'];
 
 /** What is said by default, so that saying it asks for nothing. */
 const defaults: Readonly<Record<string, (value: unknown) => boolean>> = {
-  frequency_penalty: (value) => value === 0,
-  presence_penalty: (value) => value === 0,
   logprobs: (value) => value === false,
   top_logprobs: (value) => value === 0,
   logit_bias: (value) => isObject(value) && Object.keys(value).length === 0,
@@ -30,7 +27,17 @@ const defaults: Readonly<Record<string, (value: unknown) => boolean>> = {
 };
 
 /** What answers carry and clients send back with the history. */
-const messageHints = ['annotations', 'reasoning_details', 'cache_control', 'refusal', 'tool_calls', 'name'];
+const messageHints = [
+  'annotations',
+  'reasoning_details',
+  'reasoning_content',
+  'reasoning',
+  'images',
+  'refusal',
+  'tool_calls',
+  'name',
+  'cache_control',
+];
 const partHints = ['cache_control', 'annotations'];
 
 export function untranslatable(request: TurnRequest): readonly string[] {
@@ -62,7 +69,8 @@ function inPart(part: Part, path: string): readonly string[] {
   if (part.kind === 'tool-result') return part.parts.flatMap((inner) => inPart(inner, path));
   const extras = part.extras ?? {};
   if (extras.isCustom === true) return [`${path}.tool_calls (custom)`];
-  return unknownFields(extras.fields, partHints).map((field) => `${path}.content.${field}`);
+  const known = part.kind === 'tool-call' ? ['extra_content', 'index'] : partHints;
+  return unknownFields(extras.fields, known).map((field) => `${path}.content.${field}`);
 }
 
 function inTool({ extras = {} }: Tool, index: number): readonly string[] {
