@@ -14,6 +14,11 @@ export interface Member {
   readonly next: number;
 }
 
+interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface ScannedObject {
   /** Just past the opening brace. */
   readonly open: number;
@@ -92,6 +97,23 @@ export function scanObject(bytes: Buffer, wanted: WantedKeys, from = 0, to = byt
   return { open, isEmpty, members, ambiguous };
 }
 
+/** Where the items of the array that begins at `from` stand. Throws `invalid_json` as `scanObject` does. */
+export function scanArray(bytes: Buffer, from: number, to: number): readonly Place[] {
+  const items: Place[] = [];
+  if (bytes[from] !== BRACKET_OPEN || from >= to)
+    throw invalidJson(bytes, from, to, 'a list, which begins with "["');
+  let at = skipSpace(bytes, from + 1, to);
+  if (at < to && bytes[at] === BRACKET_CLOSE) return items;
+  for (;;) {
+    const end = skipValue(bytes, at, to);
+    items.push({ start: at, end });
+    at = skipSpace(bytes, end, to);
+    if (at < to && bytes[at] === BRACKET_CLOSE) return items;
+    if (at >= to || bytes[at] !== COMMA) throw invalidJson(bytes, at, to, '"," or "]"');
+    at = skipSpace(bytes, at + 1, to);
+  }
+}
+
 /** The error for text that is not JSON: where, and what should have been there. */
 export function invalidJson(bytes: Buffer, offset: number, to: number, expected: string): SignalboxError {
   const before = bytes.toString('utf8', 0, Math.min(offset, to));
@@ -138,7 +160,7 @@ function hasEscape(bytes: Buffer, from: number, to: number): boolean {
 }
 
 /** The string that stands, with its quotes, at this place. */
-export function stringAt(bytes: Buffer, place: { readonly start: number; readonly end: number }): string {
+export function stringAt(bytes: Buffer, place: Place): string {
   if (!hasEscape(bytes, place.start, place.end)) {
     return bytes.toString('utf8', place.start + 1, place.end - 1);
   }

@@ -40,3 +40,8 @@ export function defined(value: Readonly<Record<string, unknown>>): Record<string
 export function wrongType(param: string, expected: string): SignalboxError {
   return new SignalboxError('invalid_request', `The field "${param}" has to be ${expected}.`, { param });
 }
+
+/** The row of a table under a name from outside: "constructor" and its like are in no table. */
+export function rowFor<Row>(table: Readonly<Record<string, Row>>, name: string): Row | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}

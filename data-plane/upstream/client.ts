@@ -4,13 +4,29 @@
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
-import type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from './contract.ts';
-import { type Resolve, systemResolve } from './dial.ts';
+import type {
+  Origin,
+  UpgradeOutcome,
+  UpgradeRequest,
+  UpstreamCall,
+  UpstreamClient,
+  UpstreamHandler,
+  UpstreamRequest,
+} from './contract.ts';
+import { dial, type Resolve, systemResolve } from './dial.ts';
 import { Exchange } from './exchange.ts';
 import { Pool, type PoolSettings, stopping } from './pool.ts';
 import { writeHead } from './request-head.ts';
+import { openWebSocket } from './upgrade.ts';
 
-export type { Origin, UpstreamCall, UpstreamClient, UpstreamHandler, UpstreamRequest } from './contract.ts';
+export type {
+  Origin,
+  UpgradeRequest,
+  UpstreamCall,
+  UpstreamClient,
+  UpstreamHandler,
+  UpstreamRequest,
+} from './contract.ts';
 export type { Resolve } from './dial.ts';
 
 export interface UpstreamClientOptions {
@@ -74,6 +90,19 @@ class PooledClient implements UpstreamClient {
     return exchange;
   }
 
+  upgrade(request: UpgradeRequest, signal: AbortSignal): Promise<UpgradeOutcome> {
+    if (this.#closed) return Promise.reject(stopping());
+    return openWebSocket(request, this.#settings, signal);
+  }
+
+  async reach(origin: Origin): Promise<void> {
+    if (this.#closed) throw stopping();
+    const { resolve, certificateAuthorities, connectTimeoutMs } = this.#settings;
+    const options = { origin, resolve, certificateAuthorities, connectTimeoutMs };
+    const line = await dial({ ...options, session: undefined, onSession: () => {} }, new AbortController());
+    line.socket.destroy();
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#ticker);
@@ -81,7 +110,8 @@ class PooledClient implements UpstreamClient {
   }
 
   #findPool(origin: Origin): Pool {
-    const key = `${origin.secure} ${origin.host} ${origin.port} ${origin.allowPrivateNetwork}`;
+    const { secure, host, port, allowPrivateNetwork, metadataAddress = '' } = origin;
+    const key = `${secure} ${host} ${port} ${allowPrivateNetwork} ${metadataAddress}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new Pool(origin, this.#settings);

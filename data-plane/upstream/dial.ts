@@ -20,6 +20,8 @@ export interface DialOptions {
   /** A TLS session to take up again. */
   readonly session: Buffer | undefined;
   readonly onSession: (session: Buffer) => void;
+  /** Whoever takes the connection reads it as a stream, so `onBytes` is never called. */
+  readonly asStream?: boolean;
 }
 
 /** An open connection and the place where its bytes come out. */
@@ -76,11 +78,12 @@ export async function dial(options: DialOptions, called: AbortController): Promi
 class TooSlow extends Error {}
 
 async function resolveChecked({ origin, resolve }: DialOptions): Promise<readonly string[]> {
-  const { host, allowPrivateNetwork } = origin;
+  const { host, allowPrivateNetwork, metadataAddress } = origin;
   const addresses = isIP(host) ? [host] : await resolve(host);
   if (addresses.length === 0) throw new Error('the name has no address');
   // One forbidden address condemns the name: an honest provider has none, and an attacker only needs one to be tried.
   for (const address of addresses) {
+    if (address === metadataAddress) continue;
     const { reach, kind } = judgeAddress(address);
     if (reach === 'public' || (reach === 'private' && allowPrivateNetwork)) continue;
     const remedy =
@@ -102,7 +105,7 @@ function connectTo(
   withinMs: number,
 ): Promise<Line> {
   const { promise, resolve, reject } = Promise.withResolvers<Line>();
-  const line = options.origin.secure ? openSecure(address, options) : openPlain(address, options.origin.port);
+  const line = options.origin.secure ? openSecure(address, options) : openPlain(address, options);
   const { socket } = line;
   const giveUp = (): void => void socket.destroy(new TooSlow('the connection took too long to open'));
   const timer = setTimeout(giveUp, withinMs);
@@ -117,7 +120,7 @@ function connectTo(
   });
 }
 
-function openPlain(address: string, port: number): Line {
+function openPlain(address: string, { origin, asStream = false }: DialOptions): Line {
   const onread = {
     buffer: readBuffer,
     callback: (byteCount: number): boolean => {
@@ -129,11 +132,11 @@ function openPlain(address: string, port: number): Line {
   };
   const socket = connectPlain({
     host: address,
-    port,
+    port: origin.port,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: PROBE_AFTER_MS,
-    onread,
+    ...(!asStream && { onread }),
   });
   const line: Line = { socket, onBytes: () => socket.destroy() };
   return line;
@@ -141,7 +144,7 @@ function openPlain(address: string, port: number): Line {
 
 function openSecure(
   address: string,
-  { origin, certificateAuthorities, session, onSession }: DialOptions,
+  { origin, certificateAuthorities, session, onSession, asStream = false }: DialOptions,
 ): Line {
   const name = origin.host.replace(/\.$/, '');
   const socket = connectSecure({
@@ -157,7 +160,7 @@ function openSecure(
   socket.setNoDelay(true);
   socket.setKeepAlive(true, PROBE_AFTER_MS);
   const line: Line = { socket, onBytes: () => socket.destroy() };
-  socket.on('data', (bytes: Buffer) => line.onBytes(bytes));
+  if (!asStream) socket.on('data', (bytes: Buffer) => line.onBytes(bytes));
   socket.on('session', onSession);
   return line;
 }

@@ -6,6 +6,7 @@ import { Connection, type ConnectionOwner } from './connection.ts';
 import type { Origin } from './contract.ts';
 import { dial, type Resolve } from './dial.ts';
 import type { Exchange, ExchangeHolder } from './exchange.ts';
+import { bareHost, hostOf } from './host.ts';
 
 export interface PoolSettings {
   readonly resolve: Resolve;
@@ -31,9 +32,8 @@ export class Pool implements ConnectionOwner, ExchangeHolder {
   constructor(origin: Origin, settings: PoolSettings) {
     this.#origin = origin;
     this.#settings = settings;
-    const host = origin.host.includes(':') ? `[${origin.host}]` : origin.host.replace(/\.$/, '');
-    this.name = `${host}:${origin.port}`;
-    this.hostLine = `host: ${origin.port === (origin.secure ? 443 : 80) ? host : this.name}\r\n`;
+    this.name = `${bareHost(origin.host)}:${origin.port}`;
+    this.hostLine = `host: ${hostOf(origin)}\r\n`;
   }
 
   get idleConnectionMs(): number {

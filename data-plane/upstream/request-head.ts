@@ -21,19 +21,23 @@ const CHECKED_NAMES_MAX = 1000;
 /** Throws a plain Error that names the field; the caller knows which code it deserves. */
 export function writeHead(request: UpstreamRequest, hostLine: string, bodyBytes: number): string {
   const { method, path, headers } = request;
+  requireSendable(path, headers);
+  let head = `${method} ${path} HTTP/1.1\r\n${hostLine}`;
+  for (const name in headers) head += `${name}: ${headers[name]!}\r\n`;
+  return method === 'GET' && bodyBytes === 0 ? `${head}\r\n` : `${head}content-length: ${bodyBytes}\r\n\r\n`;
+}
+
+/** Throws as `writeHead` does, for requests that are written by others. */
+export function requireSendable(path: string, headers: UpstreamRequest['headers']): void {
   if (!path.startsWith('/') || FORBIDDEN_IN_PATH.test(path)) {
     throw new Error(`The path ${JSON.stringify(path)} contains a character that a URL may not contain.`);
   }
-  let head = `${method} ${path} HTTP/1.1\r\n${hostLine}`;
   for (const name in headers) {
-    const value = headers[name]!;
     if (!checkedNames.has(name)) checkName(name);
-    if (FORBIDDEN_IN_VALUE.test(value)) {
+    if (FORBIDDEN_IN_VALUE.test(headers[name]!)) {
       throw new Error(`The header "${name}" contains a line break or another character that cannot be sent.`);
     }
-    head += `${name}: ${value}\r\n`;
   }
-  return method === 'GET' && bodyBytes === 0 ? `${head}\r\n` : `${head}content-length: ${bodyBytes}\r\n\r\n`;
 }
 
 function checkName(name: string): void {
