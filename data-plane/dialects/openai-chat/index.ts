@@ -1,11 +1,11 @@
 // OpenAI's chat completions: the format most clients send and most vendors take.
 import { sse } from '../../framing/sse.ts';
 import type { ClientDialect } from '../dialect.ts';
+import { renderError, renderStreamError } from '../openai-errors.ts';
+import { peek, splice } from '../openai-request-head.ts';
 import { readError } from '../read-error.ts';
-import { renderError, renderStreamError } from './errors.ts';
 import { render, writer } from './render.ts';
 import { decode, encode, fieldNames } from './request.ts';
-import { peek, splice } from './request-head.ts';
 import { reader, unfold } from './response.ts';
 import { inspect, tap } from './tap.ts';
 import { untranslatable } from './untranslatable.ts';

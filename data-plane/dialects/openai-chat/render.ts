@@ -8,10 +8,10 @@ import { completeArguments, type FoldedBlock, type FoldedChoice, foldTurn } from
 import type { Signature } from '../../turn/signature.ts';
 import type { Usage } from '../../turn/usage.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
+import { renderStreamError } from '../openai-errors.ts';
+import { writeUsage } from '../openai-usage.ts';
 import { annotationOf, writeLogprobs } from './annotations.ts';
-import { renderStreamError } from './errors.ts';
 import { callSignatureField, reasoningDetail } from './reasoning-details.ts';
-import { writeUsage } from './usage.ts';
 import { DIALECT, DONE, wireReasons } from './wire.ts';
 
 export function writer(options: WriterOptions): Writer {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { TurnRequest } from '../../turn/request.ts';
+import { peek } from '../openai-request-head.ts';
 import { decode, encode } from './request.ts';
-import { peek } from './request-head.ts';
 
 function decodeBytes(bytes: Buffer): TurnRequest {
   return decode(peek(bytes));

@@ -79,7 +79,10 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
   const { extras } = request;
   if (target !== undefined) refuseUnknown(request, target);
   const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
-  const left = target === undefined ? {} : { top_k: undefined, reasoning_effort: effort(request) };
+  const left =
+    target === undefined
+      ? {}
+      : { top_k: target.topK === true ? request.topK : undefined, reasoning_effort: effort(request) };
   return {
     ...extras,
     model: request.model,
@@ -104,9 +107,10 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
   };
 }
 
-/** OpenAI has no such field. Hosts that do are asked in their own dialect: then the body passes as it is. */
-function refuseUnknown({ topK }: TurnRequest, { unsupported }: EncodeTarget): void {
-  if (topK !== undefined) unsupported('topK', 'the provider of this model takes top_p only.');
+/** OpenAI has no such field; many hosts that are compatible otherwise do. */
+function refuseUnknown({ topK }: TurnRequest, target: EncodeTarget): void {
+  if (topK !== undefined && target.topK !== true)
+    target.unsupported('topK', 'the provider of this model takes top_p only.');
 }
 
 function effort({ reasoningEffort, reasoningTokens }: TurnRequest): string | undefined {
@@ -142,6 +146,7 @@ function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): 
     tool_choice: typeof wire.tool_choice === 'string' && toolChoice !== undefined,
     response_format: format !== undefined && isPlainFormat(wire.response_format, format),
     logprobs: wire.logprobs === true,
+    top_logprobs: wire.logprobs === true && topLogprobs(wire.top_logprobs) > 0,
     max_completion_tokens: wire.max_completion_tokens != null && wire.max_tokens == null,
     ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
   };
@@ -176,7 +181,7 @@ function decodeTool(tool: unknown, index: number): Tool {
   const path = `tools[${index}]`;
   if (!isObject(tool)) throw wrongType(path, 'an object');
   const body = tool.function;
-  if (!isObject(body)) return { name: privateToolName(tool), extras: { whole: tool } };
+  if (!isObject(body)) return { name: privateToolName(tool), isPrivate: true, extras: { whole: tool } };
   if (typeof body.name !== 'string') throw wrongType(`${path}.function.name`, 'a string');
   const { description, parameters, strict } = body;
   const known = {

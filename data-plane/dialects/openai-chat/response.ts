@@ -9,11 +9,11 @@ import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import type { Reader } from '../dialect.ts';
+import { errorInAnswer } from '../openai-errors.ts';
+import { type FoundUsage, findUsage } from '../openai-usage.ts';
 import { errorInStream } from '../read-error.ts';
 import { argumentsText, changedFields, contentPieces, deltaExtras, withoutNulls } from './delta.ts';
-import { errorInAnswer } from './errors.ts';
-import { type FoundUsage, findUsage } from './usage.ts';
-import { DIALECT, DONE, wireReasons } from './wire.ts';
+import { DIALECT, DONE, unreadable, wireReasons } from './wire.ts';
 
 export function reader(): Reader {
   return new ChatReader();
@@ -347,14 +347,5 @@ function truncated(): SignalboxError {
   return new SignalboxError(
     'upstream_truncated',
     'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
-}
-
-function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not a chat completion.',
-    { cause },
   );
 }

@@ -6,7 +6,7 @@ import { streamFixtures } from '#test/fixtures/openai-chat.ts';
 import { sse } from '../../framing/sse.ts';
 import { inputTotal, outputTotal } from '../../turn/usage.ts';
 import type { StreamReport } from '../dialect.ts';
-import { peek } from './request-head.ts';
+import { peek } from '../openai-request-head.ts';
 import { inspect, tap } from './tap.ts';
 
 interface Tapped {

@@ -1,7 +1,7 @@
 // What a client of chat completions may ask for that no other dialect can be asked: it is refused by name before anything is
 // sent, never left out in silence. Left out are only hints that change nothing in the answer, other spellings of what has
 // a canonical name, and fields that say what their absence says.
-import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
+import { isObject, type JsonObject, objectOf, rowFor } from '../../json/values.ts';
 import type { Message, Part, Tool, TurnRequest } from '../../turn/request.ts';
 
 /** Accounting, caching and speed at OpenAI; the answer is the same without them. */
@@ -44,7 +44,7 @@ export function untranslatable(request: TurnRequest): readonly string[] {
   const { extras, messages, tools, toolChoice, responseFormat } = request;
   const top = Object.entries(extras)
     .filter(([field, value]) => value !== null && !hints.includes(field) && !spellings.includes(field))
-    .filter(([field, value]) => defaults[field]?.(value) !== true)
+    .filter(([field, value]) => rowFor(defaults, field)?.(value) !== true)
     .filter(([field]) => field !== 'tool_choice' || toolChoice === undefined)
     .filter(([field]) => field !== 'response_format' || responseFormat === undefined)
     .map(([field]) => field);

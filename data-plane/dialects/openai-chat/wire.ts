@@ -1,5 +1,5 @@
 // The shapes of OpenAI's chat completions on the wire, as far as more than one file here needs them.
-
+import { SignalboxError } from '#shared/errors.ts';
 import { objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason } from '../../turn/events.ts';
 
@@ -20,4 +20,13 @@ export function thinkingText(thinking: unknown): string {
   return objectsIn(thinking)
     .map((part) => textOf(part.text))
     .join('');
+}
+
+export function unreadable(cause: unknown): SignalboxError {
+  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
+  return new SignalboxError(
+    'upstream_invalid',
+    'The provider sent an answer that is not a chat completion.',
+    { cause },
+  );
 }

@@ -1,9 +1,9 @@
 // Token counts of the compatible vendors taken apart into a disjoint vector. They agree on the names and not on the sums:
 // most count reasoning inside completion_tokens, xAI outside; most count cached tokens inside prompt_tokens, a few outside.
 // The vendor need not be known: total_tokens tells which sum was meant.
-import { type ScannedObject, scanObject, wantedKeys } from '../../json/scan.ts';
-import { isObject, type JsonObject } from '../../json/values.ts';
-import { inputTotal, outputTotal, type Usage } from '../../turn/usage.ts';
+import { type ScannedObject, scanObject, wantedKeys } from '../json/scan.ts';
+import { isObject, type JsonObject } from '../json/values.ts';
+import { inputTotal, outputTotal, type Usage } from '../turn/usage.ts';
 
 export interface FoundUsage {
   readonly usage: Usage;

@@ -1,10 +1,10 @@
 // Reads of a request's bytes what admission and routing need, and writes the same bytes for an upstream that speaks this
 // dialect: the model changed, and usage asked for on every stream, whether the client wants it or not. Every other byte
 // stays, so a field nobody here has heard of reaches the upstream as it was.
-import { type Member, scanObject, wantedKeys } from '../../json/scan.ts';
-import { type Replacement, splice as spliceBytes } from '../../json/splice.ts';
-import { wrongType } from '../../json/values.ts';
-import type { RequestHead, SpliceTarget } from '../dialect.ts';
+import { type Member, scanObject, wantedKeys } from '../json/scan.ts';
+import { type Replacement, splice as spliceBytes } from '../json/splice.ts';
+import { wrongType } from '../json/values.ts';
+import type { RequestHead, SpliceTarget } from './dialect.ts';
 import {
   ambiguousKey,
   booleanAt,
@@ -14,7 +14,7 @@ import {
   span,
   wholeMember,
   withoutGateway,
-} from '../head-fields.ts';
+} from './head-fields.ts';
 
 /** Everything that is acted upon: a second occurrence of any of these could be read differently upstream. */
 const keys = wantedKeys('model', 'stream', 'stream_options', 'n', GATEWAY_KEY);

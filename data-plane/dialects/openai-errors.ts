@@ -1,12 +1,16 @@
-// Errors as OpenAI's chat completions have them: inside an answer that came with a success status, and as clients expect them.
+// Errors as OpenAI has them in completions: inside an answer that came with a success status, and as clients expect them.
 import type { SignalboxError } from '#shared/errors.ts';
-import type { Frame } from '../../framing/frame.ts';
-import { isObject, type JsonObject, objectsIn } from '../../json/values.ts';
-import { errorInStream } from '../read-error.ts';
+import type { Frame } from '../framing/frame.ts';
+import { isObject, type JsonObject, objectsIn } from '../json/values.ts';
+import { errorInStream } from './read-error.ts';
 
 /** The error that a body or a chunk carries although its status was a success; undefined when it carries none. */
 export function errorInAnswer(answer: JsonObject): SignalboxError | undefined {
   if (isError(answer.error)) return errorInStream(answer);
+  // MiniMax answers 200 and says in a field of its own that it is no answer.
+  const { base_resp: outcome, choices } = answer;
+  const isRefusal = isObject(outcome) && typeof outcome.status_code === 'number' && outcome.status_code !== 0;
+  if (isRefusal && objectsIn(choices).length === 0) return errorInStream({ message: outcome.status_msg });
   for (const choice of objectsIn(answer.choices)) {
     if (isError(choice.error)) return errorInStream(choice.error);
     if (choice.finish_reason === 'error' || choice.finish_reason === 'insufficient_system_resource') {

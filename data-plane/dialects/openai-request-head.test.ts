@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { choicesAsked, peek, splice } from './request-head.ts';
+import { choicesAsked, peek, splice } from './openai-request-head.ts';
 
 const target = { model: 'upstream "model"' };
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { inputTotal, noUsage, outputTotal } from '../../turn/usage.ts';
-import { findUsage, readUsage, writeUsage } from './usage.ts';
+import { inputTotal, noUsage, outputTotal } from '../turn/usage.ts';
+import { findUsage, readUsage, writeUsage } from './openai-usage.ts';
 
 describe('a vendor’s counts become disjoint', () => {
   test.each<[string, object, object]>([

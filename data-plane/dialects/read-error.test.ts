@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { SignalboxError } from '#shared/errors.ts';
-import { readError } from '../read-error.ts';
-import { renderError, renderStreamError } from './errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
+import { readError } from './read-error.ts';
 
 function read(status: number, body: unknown, headers: Record<string, string> = {}): SignalboxError {
   return readError(status, headers, Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
@@ -316,56 +315,4 @@ describe('what the caller is told', () => {
   test('is bounded', () => {
     expect(read(400, wrapped('x '.repeat(50_000))).message.length).toBeLessThan(2100);
   });
-});
-
-describe('how long to wait', () => {
-  test.each<[string, Record<string, string>, string, number | undefined]>([
-    ['seconds', { 'retry-after': '7' }, '', 7000],
-    ['fractions', { 'retry-after': '0.5' }, '', 500],
-    ['milliseconds first', { 'retry-after-ms': '1250', 'retry-after': '2' }, '', 1250],
-    [
-      'a date, by the vendor’s clock',
-      { 'retry-after': 'Wed, 21 Oct 2015 07:28:30 GMT', date: 'Wed, 21 Oct 2015 07:28:00 GMT' },
-      '',
-      30_000,
-    ],
-    ['a date that has passed', { 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }, '', 0],
-    ['an absurd time', { 'retry-after': '99999999' }, '', 86_400_000],
-    ['nonsense', { 'retry-after': 'soon' }, '', undefined],
-    ['a phrase', {}, 'Please try again in 1m6.5s. Visit', 66_500],
-    ['a short phrase', {}, 'Please try again in 20ms.', 20],
-    ['nothing', {}, 'Rate limit reached', undefined],
-  ])('%s', (_, headers, message, expected) => {
-    expect(read(429, wrapped(message), headers).retryAfterMs).toBe(expected);
-  });
-
-  test('a detail of the body', () => {
-    const error = {
-      code: 429,
-      message: 'x',
-      details: [{ '@type': 'q' }, { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '48s' }],
-    };
-    expect(read(429, [{ error }]).retryAfterMs).toBe(48_000);
-  });
-
-  test('the vendor’s advice on trying again', () => {
-    expect(read(409, wrapped('locked'), { 'x-should-retry': 'true' }).kind.retryable).toBe(true);
-    expect(read(409, wrapped('locked')).kind.retryable).toBe(false);
-    expect(read(429, wrapped('quota'), { 'x-should-retry': 'false' }).code).toBe('upstream_quota_exhausted');
-  });
-});
-
-test('our own errors look as OpenAI’s do', () => {
-  const error = new SignalboxError('invalid_request', 'The field "n" is wrong.', { param: 'n' });
-  const expected = {
-    error: {
-      message: 'The field "n" is wrong.',
-      type: 'invalid_request_error',
-      param: 'n',
-      code: 'invalid_request',
-    },
-  };
-  expect(renderError(error)).toEqual(expected);
-  expect(renderStreamError(error)).toEqual([{ data: JSON.stringify(expected) }]);
-  expect(renderError(new SignalboxError('internal', 'x'))).toMatchObject({ error: { param: null } });
 });

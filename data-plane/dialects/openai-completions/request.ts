@@ -1,0 +1,137 @@
+// A client's body as a canonical request and back. The prompt is what a user says. Whatever has no canonical name is carried in
+// extras under its own name, and so is a prompt in a form that no conversation has; decode followed by encode gives back the
+// body as it was.
+import { parseJson } from '../../json/parse.ts';
+import { defined, isObject, type JsonObject, rest, wrongType } from '../../json/values.ts';
+import type { Message, TurnRequest } from '../../turn/request.ts';
+import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import { promptText } from './prompt.ts';
+
+type Scalar = 'number' | 'integer' | 'string';
+
+/** Fields whose value is the same on both sides. */
+const plainFields = [
+  { wire: 'temperature', name: 'temperature', type: 'number' },
+  { wire: 'top_p', name: 'topP', type: 'number' },
+  { wire: 'top_k', name: 'topK', type: 'integer' },
+  { wire: 'presence_penalty', name: 'presencePenalty', type: 'number' },
+  { wire: 'frequency_penalty', name: 'frequencyPenalty', type: 'number' },
+  { wire: 'max_tokens', name: 'maxOutputTokens', type: 'integer' },
+  { wire: 'n', name: 'choices', type: 'integer' },
+  { wire: 'seed', name: 'seed', type: 'integer' },
+  { wire: 'user', name: 'endUser', type: 'string' },
+] as const satisfies readonly {
+  readonly wire: string;
+  readonly name: keyof TurnRequest;
+  readonly type: Scalar;
+}[];
+
+export const fieldNames: FieldNames = {
+  ...Object.fromEntries(plainFields.map(({ wire, name }) => [name, wire])),
+  messages: 'prompt',
+  stop: 'stop',
+  logprobs: 'logprobs',
+};
+
+/** Throws `invalid_json` or `invalid_request` naming the field. */
+export function decode(head: RequestHead): TurnRequest {
+  const wire = parseJson(head.body);
+  if (!isObject(wire)) throw wrongType('', 'an object');
+  checkPrompt(wire.prompt);
+  const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
+  const stop = decodeStop(wire.stop);
+  const top = scalar(wire, 'logprobs', 'integer');
+  const text = promptText(wire.prompt);
+  return {
+    model: head.model,
+    stream: head.stream,
+    messages: text === undefined ? [] : [{ role: 'user', parts: [{ kind: 'text', text }] }],
+    tools: [],
+    ...defined(Object.fromEntries(plain)),
+    ...(stop === undefined ? {} : { stop }),
+    ...(typeof top === 'number' ? { logprobs: { top } } : {}),
+    extras: spellings(wire),
+  };
+}
+
+/** Every field that encoding would not write from the canonical values alone, exactly as it was sent. */
+function spellings(wire: JsonObject): JsonObject {
+  const isRestored: Readonly<Record<string, boolean>> = {
+    model: true,
+    prompt: typeof wire.prompt === 'string',
+    stream: wire.stream === true,
+    stop: Array.isArray(wire.stop),
+    logprobs: typeof wire.logprobs === 'number',
+    ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
+  };
+  const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
+  return rest(wire, restored) ?? {};
+}
+
+/** With a target, for an upstream that has nothing newer; without, as the client wrote it. */
+export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
+  const { extras, messages } = request;
+  const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
+  return {
+    ...extras,
+    model: request.model,
+    ...encodePrompt(messages, extras.prompt, target),
+    ...(request.stream ? { stream: true } : {}),
+    ...(request.stream && target !== undefined && target.usageUnasked !== true
+      ? { stream_options: { include_usage: true } }
+      : {}),
+    ...defined(Object.fromEntries(plain)),
+    ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
+    ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs.top }),
+  };
+}
+
+function encodePrompt(
+  messages: readonly Message[],
+  written: unknown,
+  target: EncodeTarget | undefined,
+): JsonObject {
+  const [only, ...others] = messages;
+  if (only === undefined) return written === undefined ? {} : { prompt: written };
+  const isText = only.parts.every(({ kind }) => kind === 'text');
+  if (others.length > 0 || only.role === 'assistant' || !isText) {
+    target?.unsupported('messages', 'this model continues one text and holds no conversation.');
+  }
+  const text = only.parts.map((part) => (part.kind === 'text' ? part.text : '')).join('');
+  return { prompt: Array.isArray(written) ? [text] : text };
+}
+
+function checkPrompt(prompt: unknown): void {
+  if (prompt == null || typeof prompt === 'string') return;
+  const isToken = (value: unknown): boolean => Number.isInteger(value);
+  const isList =
+    Array.isArray(prompt) &&
+    (prompt.every((text) => typeof text === 'string') ||
+      prompt.every(isToken) ||
+      prompt.every((tokens) => Array.isArray(tokens) && tokens.every(isToken)));
+  if (!isList) throw wrongType('prompt', 'a string, a list of strings, or tokens');
+}
+
+function decodeStop(stop: unknown): readonly string[] | undefined {
+  if (stop == null) return undefined;
+  if (typeof stop === 'string') return [stop];
+  if (Array.isArray(stop) && stop.every((text) => typeof text === 'string')) return stop;
+  throw wrongType('stop', 'a string or a list of strings');
+}
+
+function encodeStop(stop: readonly string[], written: unknown): string | readonly string[] {
+  return typeof written === 'string' && stop.length === 1 ? stop[0]! : stop;
+}
+
+const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
+  number: (value) => typeof value === 'number',
+  integer: (value) => Number.isInteger(value),
+  string: (value) => typeof value === 'string',
+};
+
+function scalar(wire: JsonObject, field: string, type: Scalar): unknown {
+  const value = wire[field];
+  if (value == null) return undefined;
+  if (!scalarChecks[type](value)) throw wrongType(field, `${type === 'integer' ? 'an' : 'a'} ${type}`);
+  return value;
+}
