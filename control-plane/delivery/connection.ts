@@ -2,11 +2,21 @@
 // turns messages into events for the session and the session's steps into messages, slots and records.
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ResourceTypeSchema } from '#proto/signalbox/config/v1/config_pb.ts';
-import type { Ack, Heartbeat, Hello, Nack, SyncRequest } from '#proto/signalbox/sync/v1/sync_pb.ts';
+import type {
+  Ack,
+  Answer,
+  Heartbeat,
+  Hello,
+  Nack,
+  Question,
+  SyncRequest,
+} from '#proto/signalbox/sync/v1/sync_pb.ts';
 import type { SealedKeyParts } from '#shared/crypto/sealed-key.ts';
+import { limits } from '#shared/limits.ts';
 import type { NodeNack } from '../store/nodes.ts';
+import { PendingQuestions } from './ask.ts';
 import type { CatalogueHead } from './catalogue.ts';
-import { drain, heartbeatReply, transferMessages } from './messages.ts';
+import { ask, drain, heartbeatReply, transferMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
 import type { EndReason, Refusal, Refusals, Session, Step } from './session.ts';
 import type { Transfer } from './transfer.ts';
@@ -53,6 +63,8 @@ export class Connection {
   readonly outbox: Outbox;
   readonly session: Session;
   readonly #host: ConnectionHost;
+  readonly #questions = new PendingQuestions();
+  #appliedRevision = 0n;
   #hello: Hello | undefined;
   #sealedKey: SealedKeyParts | undefined;
   #releaseSlot: (() => void) | undefined;
@@ -82,6 +94,22 @@ export class Connection {
     return this.#hello?.nodeId ?? this.peer.nodeId ?? '';
   }
 
+  /** What the node runs, as far as it has said. */
+  get appliedRevision(): bigint {
+    return this.#appliedRevision;
+  }
+
+  get questionCount(): number {
+    return this.#questions.size;
+  }
+
+  /** Rejects when the stream ends first, or nothing comes. */
+  ask(provider: string, question: Question): Promise<Answer> {
+    const { id, answer } = this.#questions.add();
+    this.outbox.push(ask({ id, provider, question, timeoutMs: limits.askMs }));
+    return answer;
+  }
+
   receive({ message }: SyncRequest): void {
     if (!this.#open) return;
     this.session.heard(this.#host.nowMs());
@@ -90,6 +118,7 @@ export class Connection {
     else if (message.case === 'ack') this.#onAck(message.value);
     else if (message.case === 'nack') this.#onNack(message.value);
     else if (message.case === 'heartbeat') this.#onHeartbeat(message.value);
+    else if (message.case === 'answer') this.#questions.settle(message.value);
   }
 
   /** The hello is in order: from here on the session speaks. */
@@ -137,6 +166,7 @@ export class Connection {
     this.#open = false;
     this.session.close();
     this.outbox.end();
+    this.#questions.abandon();
     this.#settle();
     this.#host.left(this);
   }
@@ -147,6 +177,7 @@ export class Connection {
       return;
     }
     this.#hello = hello;
+    this.#appliedRevision = hello.haveRevision;
     this.#host.greet(this, hello);
   }
 
@@ -190,6 +221,7 @@ export class Connection {
         this.#settle();
         break;
       case 'applied':
+        this.#appliedRevision = step.revision;
         this.#host.record(this, step);
         break;
       case 'refused':

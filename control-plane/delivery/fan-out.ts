@@ -12,6 +12,7 @@ import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { NodeState } from '../store/nodes.ts';
 import { Slots, StreamGate } from './admission.ts';
+import { askNode, type NodeAnswer, type ProviderQuestion } from './ask.ts';
 import { isNodeId } from './authority.ts';
 import type { Catalogue } from './catalogue.ts';
 import { Connection, type ConnectionHost, type NodeRecord, type Peer } from './connection.ts';
@@ -181,6 +182,10 @@ export class FanOut implements ConnectionHost {
     this.#byNode.delete(nodeId);
     this.#options.watermarks.forget(nodeId);
     this.#options.book.update(nodeId, { connected: false });
+  }
+
+  ask(question: ProviderQuestion): Promise<NodeAnswer> {
+    return askNode(() => this.#byNode.values(), question);
   }
 
   /** Asks every node to go elsewhere and waits, for so long, until they have. */

@@ -23,6 +23,10 @@ export function drain(reconnectWithinMs: number, hosts: readonly string[]): Sync
   return message({ case: 'drain', value: { reconnectWithinMs, hosts: [...hosts] } });
 }
 
+export function ask(value: ContentOf<'ask'>): SyncResponse {
+  return message({ case: 'ask', value });
+}
+
 export function heartbeatReply(watermarks: ReadonlyMap<string, bigint>): SyncResponse {
   const list = [...watermarks].map(([journalEpoch, sequence]) => ({ journalEpoch, sequence }));
   return message({ case: 'heartbeat', value: { watermarks: list } });

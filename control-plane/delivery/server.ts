@@ -20,6 +20,7 @@ import type { Metrics } from '#shared/metrics.ts';
 import type { FleetSecrets } from '../secrets/fleet.ts';
 import type { Db } from '../store/database.ts';
 import { markAllAway } from '../store/nodes.ts';
+import type { NodeAnswer, ProviderQuestion } from './ask.ts';
 import { type Authority, openAuthority } from './authority.ts';
 import { Catalogue, type CatalogueHead } from './catalogue.ts';
 import type { Connection } from './connection.ts';
@@ -63,6 +64,8 @@ export interface Delivery {
   /** The newest revision that nodes are given; 0 before the first load. */
   revision(): bigint;
   issueJoinToken(given: JoinTokenInput): Promise<IssuedJoinToken>;
+  /** Has a connected node find out about a provider. Rejects with `no_data_plane` or `overloaded`. */
+  ask(question: ProviderQuestion): Promise<NodeAnswer>;
   /** Asks nodes to leave, waits a while for them, and stops. */
   close(given?: { drainMs?: number }): Promise<void>;
 }
@@ -133,6 +136,7 @@ export async function startDelivery(options: DeliveryOptions): Promise<Delivery>
     connectedNodes: () => fanOut.connectedNodes,
     revision: () => catalogue.head?.revision ?? 0n,
     issueJoinToken: (given) => enrolment.issue(given),
+    ask: (question) => fanOut.ask(question),
     async close({ drainMs = DEFAULT_DRAIN_MS } = {}) {
       health.set(false);
       stopRenewing();

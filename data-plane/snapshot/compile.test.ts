@@ -166,7 +166,12 @@ describe('keys', () => {
     const presented = source.key('key_1', { name: 'ci', models: ['gpt-4o', 'claude-*'], expiresAtMs: 5000n });
     const { keys } = await snapshotOf(source);
     const principal = keys.find(presented);
-    expect(principal).toMatchObject({ keyId: 'key_1', name: 'ci', expiresAtMs: 5000 });
+    expect(principal).toMatchObject({
+      keyId: 'key_1',
+      name: 'ci',
+      expiresAtMs: 5000,
+      dropsUnsupported: false,
+    });
     expect(['gpt-4o', 'gpt-4o-mini', 'claude-x'].map((name) => principal?.mayUse(name))).toEqual([
       true,
       false,
@@ -183,6 +188,8 @@ describe('keys', () => {
     const principal = (await snapshotOf(source)).keys.find(presented);
     expect(principal?.mayUse('anything')).toBe(true);
     expect(principal?.expiresAtMs).toBe(Number.POSITIVE_INFINITY);
+    const dropping = source.key('key_3', { dropUnsupported: true });
+    expect((await snapshotOf(source)).keys.find(dropping)?.dropsUnsupported).toBe(true);
   });
 
   test('may trade places in one transfer', async () => {

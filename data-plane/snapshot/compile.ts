@@ -10,7 +10,7 @@ import {
   RouteSchema,
   SecretSchema,
 } from '#proto/signalbox/config/v1/config_pb.ts';
-import { openBox } from '#shared/crypto/box.ts';
+import { deriveKey, openBox } from '#shared/crypto/box.ts';
 import { limits } from '#shared/limits.ts';
 import { Secret } from '#shared/secret.ts';
 import type { Slices } from '#shared/slices.ts';
@@ -61,6 +61,8 @@ export type CompileResult =
 
 /** The pepper of every API key's hash travels as a secret of this name. */
 const PEPPER = 'api-key-pepper';
+/** What the key for sealed ids is derived for. */
+const SEALED_IDS = 'sealed-ids';
 
 export async function compile(input: CompileInput): Promise<CompileResult> {
   const reasons: RefusalReason[] = [];
@@ -80,6 +82,7 @@ export async function compile(input: CompileInput): Promise<CompileResult> {
     aliases,
     routes,
     keys: keyIndex(pepper, principals),
+    sealingKey: pepper && deriveKey(pepper, SEALED_IDS),
   });
   const made = targets ?? input.previous!;
   const { resources } = input;

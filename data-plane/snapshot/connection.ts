@@ -3,6 +3,8 @@
 // anyone.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
+  AnswerSchema,
+  Ask,
   Drain,
   HeartbeatSchema,
   HelloSchema,
@@ -32,6 +34,8 @@ export interface Node {
   /** Something arrived. */
   heard(): void;
   drain(drain: Drain): void;
+  /** Finds something out for a person; never rejects. */
+  answer(ask: Ask): Promise<MessageInitShape<typeof AnswerSchema>>;
 }
 
 export interface ConnectionOptions {
@@ -136,6 +140,12 @@ export class Connection {
         return;
       case 'drain':
         return node.drain(message.value);
+      case 'ask':
+        // It takes seconds, and transfers do not wait for it.
+        void node
+          .answer(message.value)
+          .then((value) => this.#outbox.send({ message: { case: 'answer', value } }));
+        return;
       default:
         // A newer control plane may say more than this build understands.
         return;

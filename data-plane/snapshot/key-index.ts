@@ -94,6 +94,7 @@ function compilePrincipal(
       name: key.name,
       mayUse: key.models.length === 0 ? everything : matchesAny(key.models),
       expiresAtMs: key.expiresAtMs === 0n ? Number.POSITIVE_INFINITY : Number(key.expiresAtMs),
+      dropsUnsupported: key.dropUnsupported,
     });
     return { hmac: hmacText(key.hmac), principal };
   } catch {

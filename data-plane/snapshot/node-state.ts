@@ -3,6 +3,7 @@
 // against what is in force when its turn comes.
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type {
+  Ask,
   Drain,
   HeartbeatSchema,
   HelloSchema,
@@ -12,8 +13,11 @@ import type {
 import { build, schemaRange } from '#shared/build.ts';
 import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
+import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
+import { type AnswerContent, answerAsk } from './ask.ts';
 import { CacheWriter } from './cache-writer.ts';
 import type { ProviderFor } from './compile.ts';
 import { type ApplyResult, applyTransfer, type Configuration } from './configuration.ts';
@@ -38,6 +42,8 @@ export interface NodeStateOptions {
   readonly identity: NodeIdentity;
   readonly reports: NodeReports;
   readonly providerFor: ProviderFor;
+  /** Where providers are asked what people want to know; without it, nothing is answered. */
+  readonly upstream: UpstreamClient | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -61,6 +67,7 @@ export class NodeState implements Node {
   #configuration: Configuration | undefined;
   #applying: Promise<unknown> = Promise.resolve();
   #onDrain: (drain: Drain) => void = () => {};
+  #questions = 0;
   lastNack: RefusedConfiguration | undefined;
   /** When a control plane was last heard, on the wall clock. */
   lastHeardMs: number | undefined;
@@ -131,6 +138,7 @@ export class NodeState implements Node {
       historyId,
       sealingKey: identity.sealingPublicKey,
       advertisedAddress: reports.advertisedAddress,
+      answersQuestions: this.#options.upstream !== undefined,
     };
   }
 
@@ -193,6 +201,21 @@ export class NodeState implements Node {
 
   drain(drain: Drain): void {
     this.#onDrain(drain);
+  }
+
+  async answer(ask: Ask): Promise<AnswerContent> {
+    const { upstream, clock } = this.#options;
+    // The control plane keeps to the same limit; this holds it to that.
+    if (upstream === undefined || this.#questions >= limits.asksPerNodeMax) {
+      const message = `This data plane answers ${limits.asksPerNodeMax} questions at once. Try again in a moment.`;
+      return { id: ask.id, error: { code: 'overloaded', message } };
+    }
+    this.#questions += 1;
+    try {
+      return await answerAsk(ask, this.snapshot, { upstream, clock });
+    } finally {
+      this.#questions -= 1;
+    }
   }
 
   heard(): void {

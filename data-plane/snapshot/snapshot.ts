@@ -12,6 +12,8 @@ export interface Snapshot {
   readonly aliases: ReadonlyMap<string, string>;
   readonly routes: ReadonlyMap<string, Route>;
   readonly keys: KeyIndex;
+  /** With which ids are sealed that are told to clients; the same at every node. Undefined while there are no keys. */
+  readonly sealingKey: Uint8Array | undefined;
 }
 
 export interface ProviderEntry {
@@ -71,6 +73,8 @@ export interface Principal {
   readonly mayUse: (name: string) => boolean;
   /** Infinity means never. */
   readonly expiresAtMs: number;
+  /** Whether its requests go without what a provider cannot be asked, where they do not say. */
+  readonly dropsUnsupported: boolean;
 }
 
 /** Finds who presented a key. Its cost does not depend on how many keys there are. */

@@ -7,6 +7,7 @@ import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { Secret } from '#shared/secret.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
 import type { ProviderFor } from './compile.ts';
 import { Credentials } from './credentials.ts';
 import { Dialer } from './dialer.ts';
@@ -25,6 +26,8 @@ export interface SyncOptions extends NodeReports {
   /** Made up and remembered when undefined. */
   readonly nodeId: string | undefined;
   readonly providerFor: ProviderFor;
+  /** Where providers are asked what people want to know; a node without it says that it answers no questions. */
+  readonly upstream?: UpstreamClient;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock?: Clock;
@@ -63,9 +66,9 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const endpoints = options.urls.map(parseEndpoint);
   if (joinToken !== undefined && endpoints.some((endpoint) => endpoint.secure))
     authorityFingerprint(joinToken);
-  const { dataDirectory, nodeId, providerFor } = options;
+  const { dataDirectory, nodeId, providerFor, upstream } = options;
   const identity = await NodeIdentity.open({ dataDirectory, nodeId, clock, log });
-  const state = new NodeState({ identity, reports: options, providerFor, clock, log, metrics });
+  const state = new NodeState({ identity, reports: options, providerFor, upstream, clock, log, metrics });
   await state.restore();
 
   let connected = false;

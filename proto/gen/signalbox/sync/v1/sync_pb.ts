@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/sync/v1/sync.proto.
  */
 export const file_signalbox_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaWduYWxib3gvc3luYy92MS9zeW5jLnByb3RvEhFzaWduYWxib3guc3luYy52MSJQCgtKb2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwSDQoFcHJvb2YYBCABKAwiPgoMSm9pblJlc3BvbnNlEhcKD2NlcnRpZmljYXRlX3BlbRgBIAEoCRIVCg1hdXRob3JpdHlfcGVtGAIgASgJIjEKDFJlbmV3UmVxdWVzdBISCgpwdWJsaWNfa2V5GAEgASgMEg0KBXByb29mGAIgASgMIj8KDVJlbmV3UmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEhUKDWF1dGhvcml0eV9wZW0YAiABKAkixgEKC1N5bmNSZXF1ZXN0EikKBWhlbGxvGAEgASgLMhguc2lnbmFsYm94LnN5bmMudjEuSGVsbG9IABIlCgNhY2sYAiABKAsyFi5zaWduYWxib3guc3luYy52MS5BY2tIABInCgRuYWNrGAMgASgLMhcuc2lnbmFsYm94LnN5bmMudjEuTmFja0gAEjEKCWhlYXJ0YmVhdBgEIAEoCzIcLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdEgAQgkKB21lc3NhZ2Ui5AEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEgoKYm9vdF9lcG9jaBgCIAEoBBIOCgZyZWdpb24YAyABKAkSDQoFYnVpbGQYBCABKAkSEgoKc2NoZW1hX21pbhgFIAEoDRISCgpzY2hlbWFfbWF4GAYgASgNEhUKDWhhdmVfcmV2aXNpb24YByABKAQSEwoLaGF2ZV9kaWdlc3QYCCABKAwSEgoKaGlzdG9yeV9pZBgJIAEoCRITCgtzZWFsaW5nX2tleRgKIAEoDBIaChJhZHZlcnRpc2VkX2FkZHJlc3MYCyABKAkiSAoDQWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEg4KBmRpZ2VzdBgDIAEoDBIQCghhcHBseV9tcxgEIAEoASJzCgROYWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEhgKEHJ1bm5pbmdfcmV2aXNpb24YAyABKAQSMAoGZXJyb3JzGAQgAygLMiAuc2lnbmFsYm94LnN5bmMudjEuUmVzb3VyY2VFcnJvciJ8Cg1SZXNvdXJjZUVycm9yEi8KBHR5cGUYASABKA4yIS5zaWduYWxib3guY29uZmlnLnYxLlJlc291cmNlVHlwZRIMCgRuYW1lGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSJoCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSDgoGZGlnZXN0GAIgASgMEgwKBGxvYWQYAyABKA0SEwoLc3Bvb2xfYnl0ZXMYBCABKAQSFgoOam91cm5hbF9lcG9jaHMYBSADKAki7QIKDFN5bmNSZXNwb25zZRItCgd3ZWxjb21lGAEgASgLMhouc2lnbmFsYm94LnN5bmMudjEuV2VsY29tZUgAEikKBWJlZ2luGAIgASgLMhguc2lnbmFsYm94LnN5bmMudjEuQmVnaW5IABIpCgVjaHVuaxgDIAEoCzIYLnNpZ25hbGJveC5zeW5jLnYxLkNodW5rSAASKwoGY29tbWl0GAQgASgLMhkuc2lnbmFsYm94LnN5bmMudjEuQ29tbWl0SAASNgoJaGVhcnRiZWF0GAUgASgLMiEuc2lnbmFsYm94LnN5bmMudjEuSGVhcnRiZWF0UmVwbHlIABIvCgh0aHJvdHRsZRgGIAEoCzIbLnNpZ25hbGJveC5zeW5jLnYxLlRocm90dGxlSAASKQoFZHJhaW4YByABKAsyGC5zaWduYWxib3guc3luYy52MS5EcmFpbkgAQgkKB21lc3NhZ2VKBAgIEAlSBnJlY2FsbCJ1CgdXZWxjb21lEhIKCnJlcGxpY2FfaWQYASABKAkSEgoKaGlzdG9yeV9pZBgCIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAyABKA0SEwoLc2lnbmluZ19rZXkYBCABKAwSDgoGc2NoZW1hGAUgASgNIrsBCgVCZWdpbhINCgVub25jZRgBIAEoBBIVCg1mcm9tX3JldmlzaW9uGAIgASgEEhMKC3RvX3JldmlzaW9uGAMgASgEEgwKBGZ1bGwYBCABKAgSEwoLdG90YWxfYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEjAKCnNlYWxlZF9rZXkYByABKAsyHC5zaWduYWxib3guc3luYy52MS5TZWFsZWRLZXkSEgoKaGlzdG9yeV9pZBgIIAEoCSJGCglTZWFsZWRLZXkSDgoGa2V5X2lkGAEgASgJEhwKFGVwaGVtZXJhbF9wdWJsaWNfa2V5GAIgASgMEgsKA2JveBgDIAEoDCJTCgVDaHVuaxINCgVub25jZRgBIAEoBBIMCgRkYXRhGAIgASgMEi0KCGVuY29kaW5nGAMgASgOMhsuc2lnbmFsYm94LnN5bmMudjEuRW5jb2RpbmciOgoGQ29tbWl0Eg0KBW5vbmNlGAEgASgEEg4KBmRpZ2VzdBgCIAEoDBIRCglzaWduYXR1cmUYAyABKAwiQgoOSGVhcnRiZWF0UmVwbHkSMAoKd2F0ZXJtYXJrcxgBIAMoCzIcLnNpZ25hbGJveC5zeW5jLnYxLldhdGVybWFyayI0CglXYXRlcm1hcmsSFQoNam91cm5hbF9lcG9jaBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBCIiCghUaHJvdHRsZRIWCg5yZXRyeV9hZnRlcl9tcxgBIAEoDSIzCgVEcmFpbhIbChNyZWNvbm5lY3Rfd2l0aGluX21zGAEgASgNEg0KBWhvc3RzGAIgAygJKk4KCEVuY29kaW5nEhgKFEVOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRRU5DT0RJTkdfSURFTlRJVFkQARIRCg1FTkNPRElOR19HWklQEAIy7wEKC1N5bmNTZXJ2aWNlEkcKBEpvaW4SHi5zaWduYWxib3guc3luYy52MS5Kb2luUmVxdWVzdBofLnNpZ25hbGJveC5zeW5jLnYxLkpvaW5SZXNwb25zZRJKCgVSZW5ldxIfLnNpZ25hbGJveC5zeW5jLnYxLlJlbmV3UmVxdWVzdBogLnNpZ25hbGJveC5zeW5jLnYxLlJlbmV3UmVzcG9uc2USSwoEU3luYxIeLnNpZ25hbGJveC5zeW5jLnYxLlN5bmNSZXF1ZXN0Gh8uc2lnbmFsYm94LnN5bmMudjEuU3luY1Jlc3BvbnNlKAEwAWIGcHJvdG8z", [file_signalbox_config_v1_config]);
+  fileDesc("ChxzaWduYWxib3gvc3luYy92MS9zeW5jLnByb3RvEhFzaWduYWxib3guc3luYy52MSJQCgtKb2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwSDQoFcHJvb2YYBCABKAwiPgoMSm9pblJlc3BvbnNlEhcKD2NlcnRpZmljYXRlX3BlbRgBIAEoCRIVCg1hdXRob3JpdHlfcGVtGAIgASgJIjEKDFJlbmV3UmVxdWVzdBISCgpwdWJsaWNfa2V5GAEgASgMEg0KBXByb29mGAIgASgMIj8KDVJlbmV3UmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEhUKDWF1dGhvcml0eV9wZW0YAiABKAki8wEKC1N5bmNSZXF1ZXN0EikKBWhlbGxvGAEgASgLMhguc2lnbmFsYm94LnN5bmMudjEuSGVsbG9IABIlCgNhY2sYAiABKAsyFi5zaWduYWxib3guc3luYy52MS5BY2tIABInCgRuYWNrGAMgASgLMhcuc2lnbmFsYm94LnN5bmMudjEuTmFja0gAEjEKCWhlYXJ0YmVhdBgEIAEoCzIcLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdEgAEisKBmFuc3dlchgFIAEoCzIZLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckgAQgkKB21lc3NhZ2Ui/wEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEgoKYm9vdF9lcG9jaBgCIAEoBBIOCgZyZWdpb24YAyABKAkSDQoFYnVpbGQYBCABKAkSEgoKc2NoZW1hX21pbhgFIAEoDRISCgpzY2hlbWFfbWF4GAYgASgNEhUKDWhhdmVfcmV2aXNpb24YByABKAQSEwoLaGF2ZV9kaWdlc3QYCCABKAwSEgoKaGlzdG9yeV9pZBgJIAEoCRITCgtzZWFsaW5nX2tleRgKIAEoDBIaChJhZHZlcnRpc2VkX2FkZHJlc3MYCyABKAkSGQoRYW5zd2Vyc19xdWVzdGlvbnMYDCABKAgiSAoDQWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEg4KBmRpZ2VzdBgDIAEoDBIQCghhcHBseV9tcxgEIAEoASJzCgROYWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEhgKEHJ1bm5pbmdfcmV2aXNpb24YAyABKAQSMAoGZXJyb3JzGAQgAygLMiAuc2lnbmFsYm94LnN5bmMudjEuUmVzb3VyY2VFcnJvciJ8Cg1SZXNvdXJjZUVycm9yEi8KBHR5cGUYASABKA4yIS5zaWduYWxib3guY29uZmlnLnYxLlJlc291cmNlVHlwZRIMCgRuYW1lGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSJoCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSDgoGZGlnZXN0GAIgASgMEgwKBGxvYWQYAyABKA0SEwoLc3Bvb2xfYnl0ZXMYBCABKAQSFgoOam91cm5hbF9lcG9jaHMYBSADKAki0wEKBkFuc3dlchIKCgJpZBgBIAEoBBInCgVwcm9iZRgCIAEoDjIYLnNpZ25hbGJveC5zeW5jLnYxLlByb2JlEi0KBWVycm9yGAMgASgLMh4uc2lnbmFsYm94LnN5bmMudjEuQW5zd2VyRXJyb3ISDgoGbW9kZWxzGAQgAygJEhMKC21vcmVfbW9kZWxzGAUgASgIEisKBGtleXMYBiADKAsyHS5zaWduYWxib3guc3luYy52MS5LZXlGaW5kaW5nEhMKC2R1cmF0aW9uX21zGAcgASgBIiwKC0Fuc3dlckVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJgCgpLZXlGaW5kaW5nEg4KBmtleV9pZBgBIAEoCRITCgtkdXJhdGlvbl9tcxgCIAEoARItCgVlcnJvchgDIAEoCzIeLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckVycm9yIpQDCgxTeW5jUmVzcG9uc2USLQoHd2VsY29tZRgBIAEoCzIaLnNpZ25hbGJveC5zeW5jLnYxLldlbGNvbWVIABIpCgViZWdpbhgCIAEoCzIYLnNpZ25hbGJveC5zeW5jLnYxLkJlZ2luSAASKQoFY2h1bmsYAyABKAsyGC5zaWduYWxib3guc3luYy52MS5DaHVua0gAEisKBmNvbW1pdBgEIAEoCzIZLnNpZ25hbGJveC5zeW5jLnYxLkNvbW1pdEgAEjYKCWhlYXJ0YmVhdBgFIAEoCzIhLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdFJlcGx5SAASLwoIdGhyb3R0bGUYBiABKAsyGy5zaWduYWxib3guc3luYy52MS5UaHJvdHRsZUgAEikKBWRyYWluGAcgASgLMhguc2lnbmFsYm94LnN5bmMudjEuRHJhaW5IABIlCgNhc2sYCSABKAsyFi5zaWduYWxib3guc3luYy52MS5Bc2tIAEIJCgdtZXNzYWdlSgQICBAJUgZyZWNhbGwidQoHV2VsY29tZRISCgpyZXBsaWNhX2lkGAEgASgJEhIKCmhpc3RvcnlfaWQYAiABKAkSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAMgASgNEhMKC3NpZ25pbmdfa2V5GAQgASgMEg4KBnNjaGVtYRgFIAEoDSK7AQoFQmVnaW4SDQoFbm9uY2UYASABKAQSFQoNZnJvbV9yZXZpc2lvbhgCIAEoBBITCgt0b19yZXZpc2lvbhgDIAEoBBIMCgRmdWxsGAQgASgIEhMKC3RvdGFsX2J5dGVzGAUgASgEEg4KBnNoYTI1NhgGIAEoDBIwCgpzZWFsZWRfa2V5GAcgASgLMhwuc2lnbmFsYm94LnN5bmMudjEuU2VhbGVkS2V5EhIKCmhpc3RvcnlfaWQYCCABKAkiRgoJU2VhbGVkS2V5Eg4KBmtleV9pZBgBIAEoCRIcChRlcGhlbWVyYWxfcHVibGljX2tleRgCIAEoDBILCgNib3gYAyABKAwiUwoFQ2h1bmsSDQoFbm9uY2UYASABKAQSDAoEZGF0YRgCIAEoDBItCghlbmNvZGluZxgDIAEoDjIbLnNpZ25hbGJveC5zeW5jLnYxLkVuY29kaW5nIjoKBkNvbW1pdBINCgVub25jZRgBIAEoBBIOCgZkaWdlc3QYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgMIkIKDkhlYXJ0YmVhdFJlcGx5EjAKCndhdGVybWFya3MYASADKAsyHC5zaWduYWxib3guc3luYy52MS5XYXRlcm1hcmsiNAoJV2F0ZXJtYXJrEhUKDWpvdXJuYWxfZXBvY2gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQiIgoIVGhyb3R0bGUSFgoOcmV0cnlfYWZ0ZXJfbXMYASABKA0iMwoFRHJhaW4SGwoTcmVjb25uZWN0X3dpdGhpbl9tcxgBIAEoDRINCgVob3N0cxgCIAMoCSJmCgNBc2sSCgoCaWQYASABKAQSEAoIcHJvdmlkZXIYAiABKAkSLQoIcXVlc3Rpb24YAyABKA4yGy5zaWduYWxib3guc3luYy52MS5RdWVzdGlvbhISCgp0aW1lb3V0X21zGAQgASgNKlsKBVByb2JlEhUKEVBST0JFX1VOU1BFQ0lGSUVEEAASFAoQUFJPQkVfTU9ERUxfTElTVBABEhQKEFBST0JFX0NPTk5FQ1RJT04QAhIPCgtQUk9CRV9MT0NBTBADKk4KCEVuY29kaW5nEhgKFEVOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRRU5DT0RJTkdfSURFTlRJVFkQARIRCg1FTkNPRElOR19HWklQEAIqTQoIUXVlc3Rpb24SGAoUUVVFU1RJT05fVU5TUEVDSUZJRUQQABITCg9RVUVTVElPTl9NT0RFTFMQARISCg5RVUVTVElPTl9DSEVDSxACMu8BCgtTeW5jU2VydmljZRJHCgRKb2luEh4uc2lnbmFsYm94LnN5bmMudjEuSm9pblJlcXVlc3QaHy5zaWduYWxib3guc3luYy52MS5Kb2luUmVzcG9uc2USSgoFUmVuZXcSHy5zaWduYWxib3guc3luYy52MS5SZW5ld1JlcXVlc3QaIC5zaWduYWxib3guc3luYy52MS5SZW5ld1Jlc3BvbnNlEksKBFN5bmMSHi5zaWduYWxib3guc3luYy52MS5TeW5jUmVxdWVzdBofLnNpZ25hbGJveC5zeW5jLnYxLlN5bmNSZXNwb25zZSgBMAFiBnByb3RvMw", [file_signalbox_config_v1_config]);
 
 /**
  * @generated from message signalbox.sync.v1.JoinRequest
@@ -153,6 +153,12 @@ export type SyncRequest = Message<"signalbox.sync.v1.SyncRequest"> & {
      */
     value: Heartbeat;
     case: "heartbeat";
+  } | {
+    /**
+     * @generated from field: signalbox.sync.v1.Answer answer = 5;
+     */
+    value: Answer;
+    case: "answer";
   } | { case: undefined; value?: undefined };
 };
 
@@ -231,6 +237,13 @@ export type Hello = Message<"signalbox.sync.v1.Hello"> & {
    * @generated from field: string advertised_address = 11;
    */
   advertisedAddress: string;
+
+  /**
+   * Whether this build answers an Ask.
+   *
+   * @generated from field: bool answers_questions = 12;
+   */
+  answersQuestions: boolean;
 };
 
 /**
@@ -387,6 +400,116 @@ export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
   messageDesc(file_signalbox_sync_v1_sync, 9);
 
 /**
+ * What a node found out. It answers every Ask once, also when it could not find anything out.
+ *
+ * @generated from message signalbox.sync.v1.Answer
+ */
+export type Answer = Message<"signalbox.sync.v1.Answer"> & {
+  /**
+   * That of the Ask.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: signalbox.sync.v1.Probe probe = 2;
+   */
+  probe: Probe;
+
+  /**
+   * Why there is no answer at all; what went wrong with a single key is said with that key.
+   *
+   * @generated from field: signalbox.sync.v1.AnswerError error = 3;
+   */
+  error?: AnswerError | undefined;
+
+  /**
+   * @generated from field: repeated string models = 4;
+   */
+  models: string[];
+
+  /**
+   * Whether there are more models than these.
+   *
+   * @generated from field: bool more_models = 5;
+   */
+  moreModels: boolean;
+
+  /**
+   * @generated from field: repeated signalbox.sync.v1.KeyFinding keys = 6;
+   */
+  keys: KeyFinding[];
+
+  /**
+   * @generated from field: double duration_ms = 7;
+   */
+  durationMs: number;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.Answer.
+ * Use `create(AnswerSchema)` to create a new message.
+ */
+export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 10);
+
+/**
+ * @generated from message signalbox.sync.v1.AnswerError
+ */
+export type AnswerError = Message<"signalbox.sync.v1.AnswerError"> & {
+  /**
+   * One of the gateway's error codes.
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.AnswerError.
+ * Use `create(AnswerErrorSchema)` to create a new message.
+ */
+export const AnswerErrorSchema: GenMessage<AnswerError> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 11);
+
+/**
+ * @generated from message signalbox.sync.v1.KeyFinding
+ */
+export type KeyFinding = Message<"signalbox.sync.v1.KeyFinding"> & {
+  /**
+   * As the configuration has it; empty where there are no keys.
+   *
+   * @generated from field: string key_id = 1;
+   */
+  keyId: string;
+
+  /**
+   * @generated from field: double duration_ms = 2;
+   */
+  durationMs: number;
+
+  /**
+   * Absent when the key works.
+   *
+   * @generated from field: signalbox.sync.v1.AnswerError error = 3;
+   */
+  error?: AnswerError | undefined;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.KeyFinding.
+ * Use `create(KeyFindingSchema)` to create a new message.
+ */
+export const KeyFindingSchema: GenMessage<KeyFinding> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 12);
+
+/**
  * @generated from message signalbox.sync.v1.SyncResponse
  */
 export type SyncResponse = Message<"signalbox.sync.v1.SyncResponse"> & {
@@ -435,6 +558,12 @@ export type SyncResponse = Message<"signalbox.sync.v1.SyncResponse"> & {
      */
     value: Drain;
     case: "drain";
+  } | {
+    /**
+     * @generated from field: signalbox.sync.v1.Ask ask = 9;
+     */
+    value: Ask;
+    case: "ask";
   } | { case: undefined; value?: undefined };
 };
 
@@ -443,7 +572,7 @@ export type SyncResponse = Message<"signalbox.sync.v1.SyncResponse"> & {
  * Use `create(SyncResponseSchema)` to create a new message.
  */
 export const SyncResponseSchema: GenMessage<SyncResponse> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 10);
+  messageDesc(file_signalbox_sync_v1_sync, 13);
 
 /**
  * Sent at once, so that response headers leave and both sides know the stream lives.
@@ -484,7 +613,7 @@ export type Welcome = Message<"signalbox.sync.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 11);
+  messageDesc(file_signalbox_sync_v1_sync, 14);
 
 /**
  * @generated from message signalbox.sync.v1.Begin
@@ -542,7 +671,7 @@ export type Begin = Message<"signalbox.sync.v1.Begin"> & {
  * Use `create(BeginSchema)` to create a new message.
  */
 export const BeginSchema: GenMessage<Begin> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 12);
+  messageDesc(file_signalbox_sync_v1_sync, 15);
 
 /**
  * The fleet's secret key, sealed to one node: X25519 with an ephemeral key, HKDF-SHA256, AES-256-GCM.
@@ -571,7 +700,7 @@ export type SealedKey = Message<"signalbox.sync.v1.SealedKey"> & {
  * Use `create(SealedKeySchema)` to create a new message.
  */
 export const SealedKeySchema: GenMessage<SealedKey> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 13);
+  messageDesc(file_signalbox_sync_v1_sync, 16);
 
 /**
  * @generated from message signalbox.sync.v1.Chunk
@@ -600,7 +729,7 @@ export type Chunk = Message<"signalbox.sync.v1.Chunk"> & {
  * Use `create(ChunkSchema)` to create a new message.
  */
 export const ChunkSchema: GenMessage<Chunk> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 14);
+  messageDesc(file_signalbox_sync_v1_sync, 17);
 
 /**
  * @generated from message signalbox.sync.v1.Commit
@@ -631,7 +760,7 @@ export type Commit = Message<"signalbox.sync.v1.Commit"> & {
  * Use `create(CommitSchema)` to create a new message.
  */
 export const CommitSchema: GenMessage<Commit> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 15);
+  messageDesc(file_signalbox_sync_v1_sync, 18);
 
 /**
  * @generated from message signalbox.sync.v1.HeartbeatReply
@@ -648,7 +777,7 @@ export type HeartbeatReply = Message<"signalbox.sync.v1.HeartbeatReply"> & {
  * Use `create(HeartbeatReplySchema)` to create a new message.
  */
 export const HeartbeatReplySchema: GenMessage<HeartbeatReply> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 16);
+  messageDesc(file_signalbox_sync_v1_sync, 19);
 
 /**
  * Everything up to and including `sequence` of this journal is committed to the ledger; the node may delete it.
@@ -672,7 +801,7 @@ export type Watermark = Message<"signalbox.sync.v1.Watermark"> & {
  * Use `create(WatermarkSchema)` to create a new message.
  */
 export const WatermarkSchema: GenMessage<Watermark> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 17);
+  messageDesc(file_signalbox_sync_v1_sync, 20);
 
 /**
  * @generated from message signalbox.sync.v1.Throttle
@@ -689,7 +818,7 @@ export type Throttle = Message<"signalbox.sync.v1.Throttle"> & {
  * Use `create(ThrottleSchema)` to create a new message.
  */
 export const ThrottleSchema: GenMessage<Throttle> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 18);
+  messageDesc(file_signalbox_sync_v1_sync, 21);
 
 /**
  * The control plane asks the node to reconnect somewhere else within the time given. The stream works until then.
@@ -713,7 +842,92 @@ export type Drain = Message<"signalbox.sync.v1.Drain"> & {
  * Use `create(DrainSchema)` to create a new message.
  */
 export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
-  messageDesc(file_signalbox_sync_v1_sync, 19);
+  messageDesc(file_signalbox_sync_v1_sync, 22);
+
+/**
+ * A person wants to know something about a provider. Nodes are asked because keys are opened there, and because it has to
+ * work from there.
+ *
+ * @generated from message signalbox.sync.v1.Ask
+ */
+export type Ask = Message<"signalbox.sync.v1.Ask"> & {
+  /**
+   * Valid on this stream only.
+   *
+   * @generated from field: uint64 id = 1;
+   */
+  id: bigint;
+
+  /**
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * @generated from field: signalbox.sync.v1.Question question = 3;
+   */
+  question: Question;
+
+  /**
+   * When nobody waits for the answer any more.
+   *
+   * @generated from field: uint32 timeout_ms = 4;
+   */
+  timeoutMs: number;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.Ask.
+ * Use `create(AskSchema)` to create a new message.
+ */
+export const AskSchema: GenMessage<Ask> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 23);
+
+/**
+ * What was done to find out.
+ *
+ * @generated from enum signalbox.sync.v1.Probe
+ */
+export const Probe = {
+  /**
+   * @generated from enum value: PROBE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The provider was asked which models it has.
+   *
+   * @generated from enum value: PROBE_MODEL_LIST = 1;
+   */
+  MODEL_LIST: 1,
+
+  /**
+   * The provider has no such list; a connection to it was opened and closed.
+   *
+   * @generated from enum value: PROBE_CONNECTION = 2;
+   */
+  CONNECTION: 2,
+
+  /**
+   * The provider answers inside the data plane.
+   *
+   * @generated from enum value: PROBE_LOCAL = 3;
+   */
+  LOCAL: 3,
+} as const;
+
+/**
+ * What was done to find out.
+ *
+ * @generated from enum signalbox.sync.v1.Probe
+ */
+export type Probe = (typeof Probe)[keyof typeof Probe] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.sync.v1.Probe.
+ */
+export const ProbeSchema: GenEnum<Probe> = /*@__PURE__*/
+  enumDesc(file_signalbox_sync_v1_sync, 0);
 
 /**
  * @generated from enum signalbox.sync.v1.Encoding
@@ -744,7 +958,42 @@ export type Encoding = (typeof Encoding)[keyof typeof Encoding] | UnknownEnum;
  * Describes the enum signalbox.sync.v1.Encoding.
  */
 export const EncodingSchema: GenEnum<Encoding> = /*@__PURE__*/
-  enumDesc(file_signalbox_sync_v1_sync, 0);
+  enumDesc(file_signalbox_sync_v1_sync, 1);
+
+/**
+ * @generated from enum signalbox.sync.v1.Question
+ */
+export const Question = {
+  /**
+   * @generated from enum value: QUESTION_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Which models are there; any key will do.
+   *
+   * @generated from enum value: QUESTION_MODELS = 1;
+   */
+  MODELS: 1,
+
+  /**
+   * Whether it works, with every key.
+   *
+   * @generated from enum value: QUESTION_CHECK = 2;
+   */
+  CHECK: 2,
+} as const;
+
+/**
+ * @generated from enum signalbox.sync.v1.Question
+ */
+export type Question = (typeof Question)[keyof typeof Question] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.sync.v1.Question.
+ */
+export const QuestionSchema: GenEnum<Question> = /*@__PURE__*/
+  enumDesc(file_signalbox_sync_v1_sync, 2);
 
 /**
  * @generated from service signalbox.sync.v1.SyncService
