@@ -7,6 +7,7 @@ import { Secret } from '#shared/secret.ts';
 import { Shutdown } from '#shared/shutdown.ts';
 import type { HealthReport } from './api/health.ts';
 import { nodesApi } from './api/nodes.ts';
+import { providerModelsApi } from './api/provider-models.ts';
 import { configurationResources } from './api/resources.ts';
 import { createApi } from './api/server.ts';
 import { usageApi } from './api/usage.ts';
@@ -15,6 +16,7 @@ import { type Core, openCore } from './core.ts';
 import { type Delivery, startDelivery } from './delivery/server.ts';
 import { systemActor } from './domain/actor.ts';
 import { readOrCreateKeyFile } from './secrets/key-file.ts';
+import { ProviderCheck } from './services/provider-check.ts';
 import { watermarks } from './store/ledger.ts';
 import { startIngestion } from './usage/ingest.ts';
 
@@ -51,7 +53,12 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
 
   let stopping = false;
   const api = await createApi({
-    plugins: [...configurationResources(core), nodesApi({ db: core.db, delivery }), usageApi(core.db)],
+    plugins: [
+      ...configurationResources(core),
+      providerModelsApi(new ProviderCheck({ objects: core.objects, delivery })),
+      nodesApi({ db: core.db, delivery }),
+      usageApi(core.db),
+    ],
     adminKey: core.adminKey.key,
     health: () => healthOf(core, delivery, stopping),
     metrics,

@@ -28,9 +28,36 @@ export const limits = {
   clientStallMs: 2 * MINUTE,
   /** A request id of the client's is repeated and logged up to this length. */
   clientRequestIdLengthMax: 128,
+  /** What a client may give itself for a whole request; more than a day is a job, not a request. */
+  requestDeadlineMsMax: 24 * 60 * MINUTE,
+  /** Words of a client about one request; as many as OpenAI lets it store with an answer. */
+  requestMetadataEntriesMax: 16,
+  /** Names in it become filters of the ledger. */
+  requestMetadataNameLengthMax: 64,
+  /** Tags of one request; they are written with each of its attempts. */
+  requestTagsMax: 16,
+  /** A tag is a word, not a text. */
+  requestTagLengthMax: 64,
+  /** The header that lists the fields that were left out; what has no room is counted. Clients take 16 KiB of headers in all. */
+  droppedHeaderBytesMax: 2 * KIB,
+  /** One of them; a field's name is short unless somebody plays with us. */
+  droppedNameLengthMax: 128,
+  /** Below it an answer fits one packet, compressed or not. */
+  compressedBodyBytesMin: 1 * KIB,
+  /** Larger ones are pictures in base64, which hardly shrink, and keep a thread busy for seconds. */
+  compressedBodyBytesMax: 8 * MIB,
+  /** Origins that may call from a browser; whoever has more means all of them. */
+  corsOriginsMax: 100,
+
+  /** Fields and files of one form; the largest known, sixteen pictures and their settings, has thirty. */
+  multipartPartsMax: 64,
+  /** What stands above a part: its name, a file name and a media type. */
+  multipartHeaderBytesMax: 4 * KIB,
 
   /** Depth of nested JSON; deeper input is hostile and would exhaust the stack of naive readers. */
   jsonDepthMax: 128,
+  /** References of a tool's schema are written out; a few kilobytes of them could unfold to gigabytes. */
+  schemaNodesMax: 4096,
   /** One server-sent event. The largest seen in recordings is 1.1 MB (an inline image). */
   streamEventBytesMax: 16 * MIB,
   /** A whole answer that has to be held to be understood. */
@@ -47,10 +74,73 @@ export const limits = {
   upstreamIdleConnectionMs: 30 * SECOND,
   /** One exchange each; beyond this the file descriptors of a default system (65,536) would run out first elsewhere. */
   upstreamConnectionsPerOriginMax: 4096,
+  /** Clients count before they ask; an estimate now is worth more to them than an exact number later. */
+  countTokensMs: 5 * SECOND,
   /** An error body is read to classify it, never more than this. */
   upstreamErrorBytesMax: 256 * KIB,
+  /** A token server answers in well under a second; requests are waiting for it. */
+  credentialFetchMs: 10 * SECOND,
+  /** A token and what is said about it take 2 KiB; one with many groups in it takes more. */
+  credentialBytesMax: 64 * KIB,
+  /** What a data plane may take to find out about a provider; a person is waiting for it. */
+  askMs: 20 * SECOND,
+  /** Questions of people that one data plane works on at once; requests come first. */
+  asksPerNodeMax: 4,
+  /** Keys of one provider that are tried for one question. */
+  askKeysMax: 8,
+  /** The longest list known, OpenRouter's, is about 1 MB. */
+  modelListBytesMax: 8 * MIB,
+  /** With names of the longest kind, a list of so many still fits one message between the planes. */
+  modelListNamesMax: 2000,
+  /** The longest known, an ARN at AWS, has about 150 characters. */
+  modelListNameLengthMax: 200,
   /** Every target at most once; this bounds absurd configurations. */
   attemptsPerRequestMax: 8,
+
+  /** OpenAI takes events of up to 15 MiB in a realtime session; one that is larger is refused there. */
+  realtimeMessageBytesMax: 16 * MIB,
+  /** A session holds two connections and up to a few MiB on their way; thousands of calls belong on more instances. */
+  realtimeSessionsMax: 1000,
+  /** Providers end a session after 30 to 60 minutes; what lasts longer than this has been forgotten. */
+  realtimeSessionMsMax: 90 * MINUTE,
+  /** Silence of both sides. A microphone that is on sends many times per second. */
+  realtimeIdleMs: 15 * MINUTE,
+  /** Both peers are asked whether they are there; whoever has not answered by the next time is not. */
+  realtimePingMs: 30 * SECOND,
+  /** From the open connection to the answer to the handshake; nothing is generated meanwhile. */
+  realtimeHandshakeMs: 15 * SECOND,
+
+  /** It is held while its lines are checked and sent. A batch of 50,000 requests of 2 KB each is 100 MB. */
+  fileUploadBytesMax: 100 * MIB,
+  /** Each may hold its file three times for a moment: as it came, put together, and rewritten. */
+  fileUploadsAtOnceMax: 2,
+  /** OpenAI takes 50,000 requests in a batch. */
+  batchLinesMax: 100_000,
+  /** OpenAI takes one model per batch; some hosts take several. Their names go into the id of the file. */
+  batchModelsMax: 8,
+  /** A description that is kept for lists; with all its metadata a batch takes about 10 KB. */
+  objectBytesMax: 32 * KIB,
+  /** Files and batches that a list shows of one API key, the newest. */
+  objectsPerKeyMax: 1000,
+  /** Of all keys together; an entry takes about 1 KB. */
+  objectsRememberedMax: 50_000,
+  /** Batches under way are each asked about, so a page is also a bound on questions. */
+  filesPageMax: 100,
+  /** Batches whose usage this instance has entered already; the ledger knows the others. */
+  batchesAccountedMax: 10_000,
+
+  /** One kept answer with its question. Pictures in a question are the most of it; without them 100 KB are a lot. */
+  responseStoreDocumentBytesMax: 8 * MIB,
+  /** Newer answers of the same key push out older ones. */
+  responseStorePerKeyMax: 1000,
+  /** All kept answers of a data plane that keeps them itself. */
+  responseStoreBytesMax: 256 * MIB,
+  /** A week from the last use: a conversation is gone on with soon, or hardly ever. */
+  responseStoreTtlMs: 7 * 24 * 60 * MINUTE,
+  /** A Redis that has not answered by then is as good as down. */
+  responseStoreWaitMs: SECOND,
+  /** Answers that follow one another; beyond it the next one keeps the whole conversation itself. */
+  responseChainMax: 100,
 
   /** How long a stopping data plane lets streams finish. */
   drainMs: 10 * MINUTE,

@@ -6,6 +6,7 @@ import { Metrics } from '#shared/metrics.ts';
 import { Secret } from '#shared/secret.ts';
 import { openDatabase } from '../store/database.ts';
 import { nodesApi } from './nodes.ts';
+import { providerModelsApi } from './provider-models.ts';
 import { configurationResources } from './resources.ts';
 import { type Api, createApi } from './server.ts';
 import { usageApi } from './usage.ts';
@@ -31,6 +32,7 @@ const db = openDatabase('postgres://127.0.0.1:1/nothing', () => {});
 const api: Api = await createApi({
   plugins: [
     ...configurationResources({ db, objects: {}, keys: {}, declared: {} } as never),
+    providerModelsApi({} as never),
     nodesApi({ db, delivery: {} as never }),
     usageApi(db),
   ],

@@ -55,12 +55,14 @@ describe('a new key', () => {
 
   test('reaches data planes with everything they need to decide about it', async () => {
     const expires_at = inAnHour();
-    const { body } = await create({ name: 'told', models: ['m'], metadata: { a: 'b' }, expires_at });
+    const wanted = { name: 'told', models: ['m'], metadata: { a: 'b' }, drop_unsupported: true };
+    const { body } = await create({ ...wanted, expires_at });
     expect(await resourceOf(body.id)).toMatchObject({
       id: body.id,
       name: 'told',
       models: ['m'],
       metadata: { a: 'b' },
+      dropUnsupported: true,
       expiresAtMs: BigInt(Date.parse(expires_at)),
     });
   });
@@ -71,6 +73,7 @@ describe('a new key', () => {
     ['that has expired already', { name: 'x', expires_at: '2020-01-01T00:00:00Z' }, 'expires_at'],
     ['with a date that is none', { name: 'x', expires_at: 'tomorrow' }, 'expires_at'],
     ['with metadata that is not text', { name: 'x', metadata: { a: 1 } }, 'metadata.a'],
+    ['with a switch that is none', { name: 'x', drop_unsupported: 'yes' }, 'drop_unsupported'],
     ['with an unknown field', { name: 'x', model: ['m'] }, 'model'],
   ])('%s is refused', async (_what, body, path) => {
     const answer = await admin.request('POST', '/keys', body);
@@ -139,6 +142,15 @@ describe('changing', () => {
     expect(await resourceOf(body.id)).toMatchObject({ name: 'after', expiresAtMs: 0n });
     const again = await admin.request('PATCH', `/keys/${body.id}`, { name: 'late' }, ifMatch);
     expect(again.status).toBe(412);
+  });
+
+  test('whether it goes without what cannot be asked reaches data planes', async () => {
+    const { body, headers } = await create({ name: 'strict' });
+    expect([body.drop_unsupported, (await resourceOf(body.id))?.dropUnsupported]).toEqual([false, false]);
+    const ifMatch = { 'if-match': headers.get('etag')! };
+    const changed = await admin.request('PATCH', `/keys/${body.id}`, { drop_unsupported: true }, ifMatch);
+    expect(changed.body).toMatchObject({ name: 'strict', drop_unsupported: true });
+    expect((await resourceOf(body.id))?.dropUnsupported).toBe(true);
   });
 
   test('to what it already is makes no revision', async () => {

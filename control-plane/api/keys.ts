@@ -25,16 +25,24 @@ const expiresAt = z.iso
   .nullable()
   .describe('When the key stops working; null means never.');
 
+const dropUnsupported = z
+  .boolean()
+  .describe(
+    'Whether its requests go without what a provider cannot be asked, instead of being refused; a request may say otherwise.',
+  );
+
 const createBody = z.strictObject({
   name,
   models: models.default([]),
   metadata: metadata.default({}),
+  drop_unsupported: dropUnsupported.default(false),
   expires_at: expiresAt.default(null),
 });
 const updateBody = z.strictObject({
   name: name.optional(),
   models: models.optional(),
   metadata: metadata.optional(),
+  drop_unsupported: dropUnsupported.optional(),
   expires_at: expiresAt.optional(),
 });
 
@@ -46,6 +54,7 @@ const keySchema = z
     visible: z.string().describe('The first characters of the key, to recognise it by.'),
     models: z.array(z.string()),
     metadata: z.record(z.string(), z.string()),
+    drop_unsupported: z.boolean(),
     status: z.enum(statuses),
     expires_at: z.string().nullable(),
     revoked_at: z.string().nullable(),
@@ -109,7 +118,11 @@ function writingRoutes(keys: KeyService, show: Show): ApiPlugin {
       '/keys',
       { schema: { ...describe('Create a key'), body: createBody, response: { 201: createdKeySchema } } },
       async ({ body, actor }, reply) => {
-        const { stored, key } = await keys.create({ ...body, expiresAt: toDate(body.expires_at) }, actor);
+        const { expires_at, drop_unsupported: dropsUnsupported, ...input } = body;
+        const { stored, key } = await keys.create(
+          { ...input, dropsUnsupported, expiresAt: toDate(expires_at) },
+          actor,
+        );
         reply.code(201).header('location', `/api/v1/keys/${stored.id}`);
         return sendWithETag(reply, { ...show(stored), key });
       },
@@ -119,7 +132,7 @@ function writingRoutes(keys: KeyService, show: Show): ApiPlugin {
       '/keys/:id',
       {
         schema: {
-          ...describe('Change name, models, metadata or expiry of a key'),
+          ...describe('Change a key'),
           params: byId,
           headers: ifMatchHeader,
           body: updateBody,
@@ -127,12 +140,12 @@ function writingRoutes(keys: KeyService, show: Show): ApiPlugin {
         },
       },
       async (request, reply) => {
-        const { expires_at, ...input } = request.body;
+        const { expires_at, drop_unsupported: dropsUnsupported, ...input } = request.body;
         const expiry = expires_at === undefined ? {} : { expiresAt: toDate(expires_at) };
         const precondition = preconditionOf(request, 'required');
         const stored = await keys.update(
           request.params.id,
-          { ...defined(input), ...expiry },
+          { ...defined({ ...input, dropsUnsupported }), ...expiry },
           precondition,
           request.actor,
         );
@@ -166,6 +179,7 @@ function showKey(row: StoredKey, status: KeyStatus): z.input<typeof keySchema> {
     visible: row.visible,
     models: row.models,
     metadata: row.metadata,
+    drop_unsupported: row.drop_unsupported,
     status,
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,

@@ -17,12 +17,12 @@ import type { ApiPlugin } from './plugin.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-const text = z
+const word = z
   .string()
   .min(1)
-  .max(limits.nameLengthMax)
-  .refine((value) => !value.includes('\0'), 'must not contain a zero byte')
-  .optional();
+  .max(limits.metadataValueLengthMax)
+  .refine((value) => !value.includes('\0'), 'must not contain a zero byte');
+const text = word.max(limits.nameLengthMax).optional();
 const count = z.int();
 const cost = z.string().nullable().describe('Billionths of a dollar, as text; null while no price is known.');
 
@@ -99,14 +99,15 @@ const requestSchema = z
     raw_usage: z.string().describe('The usage object as the provider sent it.'),
     cost_nanodollars: cost,
     price_version: z.string().nullable(),
-    tags: z.array(z.string()),
+    tags: z.array(z.string()).describe('Of the deployment, then of the request.'),
+    metadata: z.record(z.string(), z.string()).describe('What the client said about the request.'),
     upstream_id: z.string(),
   })
   .meta({ id: 'Request' });
 
 const outcomes = ['completed', 'failed', 'cancelled', 'interrupted'] as const;
 
-const requestsQuery = z.strictObject({
+const requestFilters = {
   ...pageQuery.shape,
   key: text.describe('Id of an API key.'),
   model: text,
@@ -115,6 +116,26 @@ const requestsQuery = z.strictObject({
   request_id: text.describe('All attempts of one request.'),
   from: z.iso.datetime({ offset: true }).optional(),
   to: z.iso.datetime({ offset: true }).optional().describe('Not included.'),
+  tag: z
+    .union([word, z.array(word).max(limits.requestTagsMax)])
+    .transform((tags) => [tags].flat())
+    .optional()
+    .describe('A tag of the deployment or the request; given several times, all of them.'),
+};
+
+const METADATA = 'metadata.';
+
+// The names of metadata are the client's own; everything else that is not known is refused as elsewhere.
+const requestsQuery = z.looseObject(requestFilters).transform((query, context) => {
+  const metadata: [name: string, text: string][] = [];
+  for (const [name, value] of Object.entries(query)) {
+    if (Object.hasOwn(requestFilters, name)) continue;
+    const text = name.startsWith(METADATA) ? word.safeParse(value) : undefined;
+    if (text?.success === true) metadata.push([name.slice(METADATA.length), text.data]);
+    else if (text) context.addIssue({ code: 'custom', path: [name], message: 'has to be one text' });
+    else context.addIssue({ code: 'unrecognized_keys', keys: [name], input: query });
+  }
+  return { ...query, metadata: Object.fromEntries(metadata) };
 });
 
 export function usageApi(db: Db): ApiPlugin {
@@ -152,11 +173,16 @@ export function usageApi(db: Db): ApiPlugin {
           response: { 200: pageSchema(requestSchema) },
         },
       },
-      async ({ query: { limit, cursor, request_id: requestId, from, to, ...filter } }) => {
+      async ({ query: { limit, cursor, request_id: requestId, from, to, tag, metadata, ...filter } }) => {
         const position = decodeCursor(cursor, cursorPatterns);
         const rows = await listAttempts(db, {
-          ...filter,
+          key: filter.key,
+          model: filter.model,
+          provider: filter.provider,
+          outcome: filter.outcome,
           requestId,
+          tags: tag,
+          metadata,
           from: from === undefined ? undefined : new Date(from),
           to: to === undefined ? undefined : new Date(to),
           after: position && { day: dayFromNumber(Number(position[0])), attemptId: position[1]! },
@@ -234,6 +260,7 @@ function showAttempt(row: StoredAttempt): z.input<typeof requestSchema> {
     cost_nanodollars: row.cost_nanodollars?.toString() ?? null,
     price_version: row.price_version,
     tags: row.tags,
+    metadata: row.metadata,
     upstream_id: row.upstream_id,
   };
 }

@@ -9,6 +9,7 @@ export interface ApiKeyFacts {
   readonly hmac: Uint8Array;
   readonly models: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
+  readonly drop_unsupported: boolean;
   readonly expires_at: Date | null;
 }
 
@@ -19,6 +20,7 @@ export function apiKeyResource(key: ApiKeyFacts): ResourceValue {
     hmac: key.hmac,
     models: [...key.models],
     metadata: { ...key.metadata },
+    dropUnsupported: key.drop_unsupported,
     expiresAtMs: BigInt(key.expires_at?.getTime() ?? 0),
   });
   return { ...apiKeyResourceId(key.id), payload: toBinary(ApiKeySchema, message) };

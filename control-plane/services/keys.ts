@@ -26,6 +26,8 @@ export interface KeyInput {
   readonly name: string;
   readonly models: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** False when left out. */
+  readonly dropsUnsupported?: boolean;
   readonly expiresAt: Date | null;
 }
 
@@ -52,6 +54,7 @@ export class KeyService {
         visible: visiblePart(key),
         models: JSON.stringify(input.models),
         metadata: JSON.stringify(input.metadata),
+        drop_unsupported: input.dropsUnsupported ?? false,
         expires_at: input.expiresAt,
         revoked_at: null,
         created_by: actor.name,
@@ -102,6 +105,7 @@ export class KeyService {
         name: input.name ?? before.name,
         models: [...(input.models ?? before.models)],
         metadata: input.metadata ?? before.metadata,
+        drop_unsupported: input.dropsUnsupported ?? before.drop_unsupported,
         expires_at: input.expiresAt === undefined ? before.expires_at : input.expiresAt,
       };
       if (isDeepStrictEqual(auditView({ ...before, ...wanted }), auditView(before))) return before;
@@ -173,6 +177,7 @@ function unknownKey(id: string): SignalboxError {
 }
 
 /** What the audit log remembers of a key: everything that people see, nothing that opens a door. */
-function auditView({ name, visible, models, metadata, expires_at, revoked_at }: StoredKey) {
-  return { name, visible, models, metadata, expires_at, revoked_at };
+function auditView(key: StoredKey) {
+  const { name, visible, models, metadata, drop_unsupported, expires_at, revoked_at } = key;
+  return { name, visible, models, metadata, drop_unsupported, expires_at, revoked_at };
 }

@@ -82,6 +82,10 @@ export interface AttemptFilter {
   readonly provider?: string | undefined;
   readonly outcome?: AttemptsTable['outcome'] | undefined;
   readonly requestId?: string | undefined;
+  /** All of them. */
+  readonly tags?: readonly string[] | undefined;
+  /** All of these, with these values. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
   readonly from?: Date | undefined;
   /** Not included. */
   readonly to?: Date | undefined;
@@ -93,6 +97,7 @@ export interface AttemptFilter {
 /** Newest first: by day, then by attempt id, which begins with the time. */
 export function listAttempts(db: Db, filter: AttemptFilter): Promise<StoredAttempt[]> {
   const { key, model, provider, outcome, requestId, from, to, after, limit } = filter;
+  const { tags = [], metadata = {} } = filter;
   return reachingDatabase(() =>
     db
       .selectFrom('attempts')
@@ -102,6 +107,10 @@ export function listAttempts(db: Db, filter: AttemptFilter): Promise<StoredAttem
       .$if(provider !== undefined, (query) => query.where('provider', '=', provider!))
       .$if(outcome !== undefined, (query) => query.where('outcome', '=', outcome!))
       .$if(requestId !== undefined, (query) => query.where('request_id', '=', requestId!))
+      .$if(tags.length > 0, (query) => query.where(sql<SqlBool>`tags @> ${JSON.stringify(tags)}::jsonb`))
+      .$if(Object.keys(metadata).length > 0, (query) =>
+        query.where(sql<SqlBool>`metadata @> ${JSON.stringify(metadata)}::jsonb`),
+      )
       // The day is said too, because partitions are left out by it.
       .$if(from !== undefined, (query) =>
         query.where('started_at', '>=', from!).where('day', '>=', from!.toISOString().slice(0, 10)),

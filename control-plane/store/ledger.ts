@@ -43,6 +43,7 @@ export interface AttemptRow {
   readonly raw_usage: string;
   readonly tags: readonly string[];
   readonly upstream_id: string;
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 const attemptColumns = [
@@ -73,6 +74,7 @@ const attemptColumns = [
   'raw_usage',
   'tags',
   'upstream_id',
+  'metadata',
 ] as const satisfies readonly (keyof AttemptRow)[];
 
 export interface JournalId {

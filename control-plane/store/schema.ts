@@ -57,6 +57,8 @@ export interface ApiKeysTable {
   visible: string;
   models: Json<string[]>;
   metadata: Json<Record<string, string>>;
+  /** Whether its requests go without what a provider cannot be asked, where they do not say. */
+  drop_unsupported: ColumnType<boolean, boolean | undefined, boolean>;
   expires_at: Date | null;
   revoked_at: Date | null;
   revision: BigInteger;
@@ -190,8 +192,11 @@ export interface AttemptsTable {
   /** Billionths of a dollar; null while no price is known, never 0 instead. */
   cost_nanodollars: BigInteger | null;
   price_version: string | null;
+  /** Of the deployment, then of the request. */
   tags: Json<string[]>;
   upstream_id: string;
+  /** The client's own words about the request. */
+  metadata: ColumnType<Record<string, string>, string | undefined, string>;
 }
 
 /** Sums per day, kept in the transaction that inserts the attempts they are sums of. */

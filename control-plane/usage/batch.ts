@@ -135,5 +135,6 @@ function rowOf({ nodeId, region }: UsageBatch, attempt: Attempt): AttemptRow {
     raw_usage: attempt.rawUsage,
     tags: attempt.tags,
     upstream_id: attempt.upstreamId,
+    metadata: attempt.metadata,
   };
 }

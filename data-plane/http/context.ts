@@ -1,13 +1,28 @@
 // What the handlers of this surface share: one object per gateway, made once.
 
 import type { AttemptLimits, AttemptServices } from '../attempt/attempt-record.ts';
+import type { BatchInputLimits } from '../files/batch-input.ts';
+import type { SessionLimits } from '../realtime/session.ts';
+import type { ResponseStore } from '../responses/store.ts';
 import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
 import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
+import type { FilesRoom } from './files-place.ts';
 import type { HealthSource } from './health-reading.ts';
 import type { PathParameters } from './router.ts';
+import type { RealtimeDoor } from './upgrade.ts';
 
-export interface GatewayLimits extends AttemptLimits, BodyLimits, ExchangeLimits {
+export interface GatewayLimits
+  extends AttemptLimits,
+    BodyLimits,
+    ExchangeLimits,
+    SessionLimits,
+    BatchInputLimits {
+  readonly fileUploadBytesMax: number;
+  readonly fileUploadsAtOnceMax: number;
+  readonly realtimeSessionsMax: number;
+  readonly realtimeMessageBytesMax: number;
+  readonly realtimeHandshakeMs: number;
   readonly attemptsPerRequestMax: number;
 }
 
@@ -17,6 +32,9 @@ export interface GatewayContext {
   readonly limits: GatewayLimits;
   readonly region: string;
   readonly random: () => number;
+  readonly realtime: RealtimeDoor;
+  readonly files: FilesRoom;
+  readonly responses: ResponseStore;
   readonly health: HealthSource;
   readonly renderMetrics: () => Promise<string>;
 }

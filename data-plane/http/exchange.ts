@@ -8,14 +8,20 @@ import { uuidV7 } from '#shared/ids.ts';
 import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../attempt/relay.ts';
 import type { ClientDialectName } from '../dialects/dialect.ts';
 import { chunkOf, lastChunk } from './chunks.ts';
-import { headerText, saneRequestId } from './headers.ts';
+import { type Coding, encodeBody, representationFor } from './compress.ts';
+import { type CorsPolicy, corsAnswer } from './cors.ts';
+import { headerList, headerText, saneRequestId } from './headers.ts';
+import type { UpgradeConnection } from './upgrade-connection.ts';
 
 export interface ExchangeServices {
   readonly clock: Clock;
   readonly limits: ExchangeLimits;
   /** Whether this instance is stopping: then connections are not kept. */
   readonly draining: () => boolean;
+  readonly cors: CorsPolicy | undefined;
   readonly onClosed: (exchange: Exchange) => void;
+  /** The time that the request was given has passed. */
+  readonly onLate: (exchange: Exchange, reason: SignalboxError) => void;
 }
 
 export interface ExchangeLimits {
@@ -27,6 +33,14 @@ export interface ExchangeLimits {
 /** Names and values in turn, as node:http takes them without copying. */
 export type RawHeaders = readonly string[];
 
+/** A whole answer that goes out coded: its length is known when it has been. */
+interface CodedAnswer {
+  readonly status: number;
+  readonly headers: readonly string[];
+  readonly coding: Coding;
+  readonly parts: Buffer[];
+}
+
 export class Exchange implements ClientAnswer {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
@@ -36,6 +50,8 @@ export class Exchange implements ClientAnswer {
   readonly clientRequestId: string | undefined;
   readonly startedMs: number;
   listener: AnswerListener | undefined;
+  /** Set where the client wants to use the connection for something else than HTTP. */
+  connection: UpgradeConnection | undefined;
   /** What the log and the metrics say about it. */
   operation = 'unknown';
   /** In whose words errors are told. */
@@ -44,6 +60,8 @@ export class Exchange implements ClientAnswer {
   requestedModel = '';
   attempts = 0;
   served: Served | undefined;
+  /** What the provider was not asked for, although the client had, by the client's names. */
+  dropped: readonly string[] = [];
   error: SignalboxError | undefined;
   status = 0;
   bodyWaitMs = 0;
@@ -55,7 +73,17 @@ export class Exchange implements ClientAnswer {
   #gone = false;
   /** Whether the connection ends with this answer. */
   #closes = false;
+  /** Whether the client holds its body back until it is asked for it. */
+  #awaitsContinue: boolean;
+  /** Set from the moment when an answer is decided that goes out coded. */
+  #coded: CodedAnswer | undefined;
+  /** Whether caches must tell answers apart by the codings that clients accept. */
+  #variesByCoding = false;
+  /** The connection has become something else; whoever has it tells how that ended. */
+  #switched = false;
+  #stopReason: SignalboxError | undefined;
   #stallTimer: NodeJS.Timeout | undefined;
+  #deadlineTimer: NodeJS.Timeout | undefined;
 
   constructor(services: ExchangeServices, path: string, request: IncomingMessage, response: ServerResponse) {
     this.#services = services;
@@ -65,12 +93,13 @@ export class Exchange implements ClientAnswer {
     this.path = path;
     this.requestId = uuidV7(services.clock.wallMs());
     this.clientRequestId = saneRequestId(request.headers['x-request-id']);
+    this.#awaitsContinue = request.headers.expect !== undefined && request.httpVersionMinor > 0;
     response.on('close', () => this.#closed());
     response.on('error', ignore);
   }
 
   get begun(): boolean {
-    return this.response.headersSent;
+    return this.response.headersSent || this.#coded !== undefined || this.#switched;
   }
 
   /** Whether the client has left before its answer was complete. */
@@ -78,8 +107,32 @@ export class Exchange implements ClientAnswer {
     return this.#gone;
   }
 
+  /** Why nothing more is to be done for this request, once something has stopped it. */
+  get stopReason(): SignalboxError | undefined {
+    return this.#stopReason;
+  }
+
   elapsedMs(): number {
     return this.#services.clock.monotonicMs() - this.startedMs;
+  }
+
+  /** Asks a client for its body that waits to be asked. */
+  inviteBody(): void {
+    if (this.#awaitsContinue) this.response.writeContinue();
+    this.#awaitsContinue = false;
+  }
+
+  /** Lets nothing follow on this connection: what has come on it cannot be trusted to be understood alike by everybody. */
+  closeConnection(): void {
+    this.#closes = true;
+  }
+
+  /** Ends the request so long after its arrival, whatever is going on for it then. */
+  limitTime(timeoutMs: number): void {
+    const leftMs = timeoutMs - this.elapsedMs();
+    if (leftMs <= 0) throw deadlineExceeded(timeoutMs);
+    const { onLate } = this.#services;
+    this.#deadlineTimer = setTimeout(() => onLate(this, deadlineExceeded(timeoutMs)), leftMs);
   }
 
   upstreamCalled(): void {
@@ -90,7 +143,9 @@ export class Exchange implements ClientAnswer {
     if (this.#gone) return;
     this.served = served;
     if (bodyBytes !== undefined) {
-      this.#writeHead(status, ['content-type', contentType, 'content-length', String(bodyBytes)]);
+      const headers = ['content-type', contentType];
+      this.#coded = this.#codedAnswer(status, contentType, bodyBytes, headers);
+      if (!this.#coded) this.#writeHead(status, [...headers, 'content-length', String(bodyBytes)]);
       return;
     }
     const headers = ['content-type', contentType, 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
@@ -103,6 +158,10 @@ export class Exchange implements ClientAnswer {
 
   write(bytes: Buffer): boolean {
     if (this.#gone) return true;
+    if (this.#coded) {
+      this.#coded.parts.push(bytes);
+      return true;
+    }
     if (this.response.write(this.#chunked ? chunkOf(bytes) : bytes)) return true;
     this.#stallTimer = setTimeout(() => this.response.destroy(), this.#services.limits.clientStallMs);
     this.response.once('drain', () => {
@@ -114,7 +173,10 @@ export class Exchange implements ClientAnswer {
 
   end(bytes: Buffer): void {
     if (this.#gone) return;
-    this.response.end(this.#chunked ? lastChunk(bytes) : bytes);
+    if (this.#coded) {
+      this.#coded.parts.push(bytes);
+      void this.#sendCoded(this.#coded);
+    } else this.response.end(this.#chunked ? lastChunk(bytes) : bytes);
   }
 
   breakOff(): void {
@@ -126,13 +188,29 @@ export class Exchange implements ClientAnswer {
     if (this.#gone || this.begun) return;
     const lingers = this.#hasUnreadBody();
     if (lingers) this.#closes = true;
-    this.#writeHead(status, ['content-type', contentType, 'content-length', String(body.length), ...extra]);
+    const headers = ['content-type', contentType, ...extra];
+    this.#coded = lingers ? undefined : this.#codedAnswer(status, contentType, body.length, headers);
+    if (this.#coded) {
+      this.end(body);
+      return;
+    }
+    this.#writeHead(status, [...headers, 'content-length', String(body.length)]);
     if (lingers) this.#linger(body);
     else this.response.end(body);
   }
 
   answerJson(status: number, value: object, extra: RawHeaders = []): void {
     this.answer(status, 'application/json', Buffer.from(JSON.stringify(value)), extra);
+  }
+
+  /** The answer is 101 and the connection is another's from here on. Returns the headers that go with it. */
+  switchProtocols(): RawHeaders {
+    this.#switched = true;
+    this.status = SWITCHING_PROTOCOLS;
+    this.firstByteMs = this.elapsedMs();
+    const headers: string[] = [];
+    this.#addOwnHeaders(headers);
+    return headers;
   }
 
   /** Nothing but a status and headers. */
@@ -142,33 +220,88 @@ export class Exchange implements ClientAnswer {
     this.response.end();
   }
 
-  /** Stops whatever is going on for this request, because the instance has to stop. */
+  /** Stops whatever is going on for this request: the client left, the instance has to stop, or the time is up. */
   interrupt(reason: SignalboxError): void {
+    this.#stopReason ??= reason;
     this.listener?.onStop(reason);
+  }
+
+  #codedAnswer(
+    status: number,
+    contentType: string,
+    bodyBytes: number,
+    headers: readonly string[],
+  ): CodedAnswer | undefined {
+    const accepted = this.request.headers['accept-encoding'];
+    const { coding, varies } = representationFor(
+      typeof accepted === 'string' ? accepted : undefined,
+      contentType,
+      bodyBytes,
+    );
+    this.#variesByCoding = varies;
+    return coding && { status, headers, coding, parts: [] };
+  }
+
+  async #sendCoded({ status, headers, coding, parts }: CodedAnswer): Promise<void> {
+    try {
+      const body = parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+      const encoded = await encodeBody(body, coding);
+      if (this.#gone) return;
+      this.#writeHead(status, [
+        ...headers,
+        'content-encoding',
+        coding,
+        'content-length',
+        String(encoded.length),
+      ]);
+      this.response.end(encoded);
+    } catch (thrown) {
+      this.error ??= SignalboxError.from(thrown);
+      this.response.destroy();
+    }
   }
 
   #writeHead(status: number, headers: string[]): void {
     this.status = status;
     this.firstByteMs = this.elapsedMs();
+    this.#addOwnHeaders(headers);
+    this.#addVariance(headers);
+    if (this.#closes || this.#services.draining()) headers.push('connection', 'close');
+    this.response.writeHead(status, headers);
+  }
+
+  #addOwnHeaders(headers: string[]): void {
     headers.push('x-request-id', this.clientRequestId ?? this.requestId);
     if (this.clientRequestId !== undefined) headers.push('x-signalbox-request-id', this.requestId);
     if (this.served) {
       const { model, provider, route } = this.served;
-      headers.push('x-signalbox-model', headerText(model), 'x-signalbox-provider', headerText(provider));
+      if (model !== '') headers.push('x-signalbox-model', headerText(model));
+      headers.push('x-signalbox-provider', headerText(provider));
       if (route !== '') headers.push('x-signalbox-route', headerText(route));
     }
     if (this.attempts > 0) headers.push('x-signalbox-attempts', String(this.attempts));
     if (this.overheadMs !== undefined) {
       headers.push('x-signalbox-overhead-ms', String(Math.round(this.overheadMs * 1000) / 1000));
     }
-    if (this.#closes || this.#services.draining()) headers.push('connection', 'close');
-    this.response.writeHead(status, headers);
+    if (this.dropped.length > 0) headers.push('x-signalbox-dropped', headerList(this.dropped));
+  }
+
+  #addVariance(headers: string[]): void {
+    const { cors } = this.#services;
+    const answer = cors && corsAnswer(cors, this.request.headers.origin);
+    if (answer) headers.push(...answer.headers);
+    const varies = [
+      ...(this.#variesByCoding ? ['accept-encoding'] : []),
+      ...(answer?.varies === true ? ['origin'] : []),
+    ];
+    if (varies.length > 0) headers.push('vary', varies.join(', '));
   }
 
   /** Whether more of the request is coming than we are willing to take in silence. */
   #hasUnreadBody(): boolean {
     if (this.request.complete) return false;
-    if (this.error?.code === 'request_timeout') return true;
+    // Whoever was not asked for its body may send it all the same, or not; only the end of the connection is clear.
+    if (this.#closes || this.#awaitsContinue || this.error?.code === 'request_timeout') return true;
     const { 'content-length': declared = 0, 'transfer-encoding': coding } = this.request.headers;
     return coding !== undefined || Number(declared) > this.#services.limits.requestBodyBytesMax;
   }
@@ -188,17 +321,27 @@ export class Exchange implements ClientAnswer {
 
   #closed(): void {
     clearTimeout(this.#stallTimer);
-    if (!this.response.writableFinished) {
+    clearTimeout(this.#deadlineTimer);
+    if (!this.response.writableFinished && !this.#switched) {
       this.#gone = true;
-      if (!this.begun) this.status = CLIENT_CLOSED.kind.status;
+      if (!this.response.headersSent) this.status = CLIENT_CLOSED.kind.status;
       this.error ??= CLIENT_CLOSED;
-      this.listener?.onStop(CLIENT_CLOSED);
+      this.interrupt(CLIENT_CLOSED);
     }
     this.#services.onClosed(this);
   }
 }
 
+const SWITCHING_PROTOCOLS = 101;
+
 /** A connection that breaks while we write is told by `close`; there is nothing to add. */
 function ignore(): void {}
+
+function deadlineExceeded(timeoutMs: number): SignalboxError {
+  return new SignalboxError(
+    'deadline_exceeded',
+    `The request was given ${timeoutMs} ms, which have passed. Give it more time, or ask a faster model.`,
+  );
+}
 
 const CLIENT_CLOSED = new SignalboxError('client_closed', 'The client closed the connection.');

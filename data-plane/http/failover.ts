@@ -21,10 +21,11 @@ export async function answerTask(
   const failures: SignalboxError[] = [];
   for (const deployment of candidates) {
     const settled = await tryDeployment(context, exchange, task, deployment, failures);
-    if (settled || exchange.attempts >= context.limits.attemptsPerRequestMax) break;
+    if (settled || exchange.stopReason || exchange.attempts >= context.limits.attemptsPerRequestMax) break;
   }
-  if (!exchange.begun && !exchange.gone)
-    answerError(exchange, mostInformative(failures) ?? leadsNowhere(task));
+  if (exchange.begun || exchange.gone) return;
+  exchange.dropped = [];
+  answerError(exchange, exchange.stopReason ?? mostInformative(failures) ?? leadsNowhere(task));
 }
 
 /** Whether the request is over: answered, refused for good, or without anyone to answer. */
@@ -39,7 +40,8 @@ async function tryDeployment(
   const tried = new Set<ProviderKey>();
   const passage = findPassage(task, deployment, failures);
   if (!passage) return false;
-  while (exchange.attempts < context.limits.attemptsPerRequestMax) {
+  exchange.dropped = passage.dropped;
+  while (exchange.attempts < context.limits.attemptsPerRequestMax && !exchange.stopReason) {
     const options: ChooseKeyOptions = {
       usage: keyUsage,
       nowMs: clock.monotonicMs(),

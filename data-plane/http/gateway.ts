@@ -1,6 +1,7 @@
 // The data plane's HTTP surface as one thing with a life: it listens, answers, and stops without dropping anyone. Built
 // from what it needs and nothing more, so that tests run the real surface over a snapshot made by hand.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits as sharedLimits } from '#shared/limits.ts';
@@ -8,19 +9,28 @@ import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { AttemptLedger } from '../meter/ledger.ts';
 import { admitHead } from '../policy/admission.ts';
+import type { Credentials } from '../policy/step.ts';
+import { createMemoryStore } from '../responses/memory-store.ts';
+import type { ResponseStore } from '../responses/store.ts';
 import { KeyUsage } from '../routing/key-usage.ts';
 import type { SnapshotSource } from '../snapshot/snapshot.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
-import { answerBrokenRequest } from './broken-request.ts';
+import { BrokenRequests } from './broken-request.ts';
 import type { Admitted, GatewayContext, GatewayLimits } from './context.ts';
-import { answerError } from './errors.ts';
+import { corsPolicy, mayConnect, preflightHeaders } from './cors.ts';
+import { answerError, answerLate } from './errors.ts';
 import { Exchange } from './exchange.ts';
-import { pathOf } from './headers.ts';
+import { FilesRoom } from './files-place.ts';
+import { pathOf, queryOf } from './headers.ts';
 import type { HealthReading } from './health-reading.ts';
 import { GatewayMetrics } from './metrics.ts';
 import { logClosed } from './request-log.ts';
 import type { PathParameters } from './router.ts';
-import { allowed, isAdminPath, type Route, routeFor } from './routes.ts';
+import { allowed, isAdminPath, type Route, routeFor, takesUpgrades } from './routes.ts';
+import { faultOfHead } from './strict-head.ts';
+import { RealtimeDoor } from './upgrade.ts';
+import { responseOver, UpgradeConnection } from './upgrade-connection.ts';
+import { asksForWebSocket, normaliseProtocols } from './upgrade-request.ts';
 
 export interface GatewayOptions {
   readonly snapshots: SnapshotSource;
@@ -30,11 +40,15 @@ export interface GatewayOptions {
   readonly metrics: Metrics;
   /** What the rest of this instance says of itself. */
   readonly health: () => Omit<HealthReading, 'revision' | 'draining' | 'inFlight' | 'region'>;
+  /** Where responses are kept; in memory where nothing is said. */
+  readonly responses?: ResponseStore;
   readonly region?: string;
   readonly clock?: Clock;
   readonly random?: () => number;
   /** Serves the administration in an all-in-one instance. */
   readonly adminHandler?: AdminHandler | undefined;
+  /** Whose pages may call from a browser; `*` for everybody's. */
+  readonly corsOrigins?: readonly string[];
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -91,8 +105,11 @@ export class Gateway {
         onSettled: (provider, outcome, usage) => this.#metrics.attemptSettled(provider, outcome, usage),
       },
       limits,
+      responses: options.responses ?? createMemoryStore(clock, sharedLimits),
       region: options.region ?? '',
       random: options.random ?? Math.random,
+      realtime: new RealtimeDoor(limits.realtimeMessageBytesMax),
+      files: new FilesRoom(sharedLimits),
       health: { read: () => this.#readHealth() },
       renderMetrics: () => options.metrics.render(),
     };
@@ -100,7 +117,9 @@ export class Gateway {
       clock,
       limits,
       draining: () => this.#draining,
+      cors: corsPolicy(options.corsOrigins ?? []),
       onClosed: (exchange) => this.#closed(exchange),
+      onLate: answerLate,
     };
     this.#server = this.#createServer();
   }
@@ -160,20 +179,31 @@ export class Gateway {
       connectionsCheckingInterval: Math.min(LATE_CHECK_MS, limits.requestHeadersMsMax),
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS,
+      // Refused here, in the words of every other error.
+      requireHostHeader: false,
       noDelay: true,
+      shouldUpgradeCallback: (request) =>
+        asksForWebSocket(request) && takesUpgrades(pathOf(request.url ?? '/')),
     });
     server.maxConnections = limits.connectionsMax;
     server.on('request', (request, response) => this.#onRequest(request, response));
     server.on('checkContinue', (request, response) => this.#onRequest(request, response));
-    server.on('clientError', answerBrokenRequest);
+    server.on('checkExpectation', (request, response) => this.#onRequest(request, response));
+    const broken = new BrokenRequests(limits);
+    server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
+      normaliseProtocols(request);
+      this.#onRequest(request, responseOver(request, socket), new UpgradeConnection(socket, head));
+    });
+    server.on('clientError', (cause, socket) => broken.answer(cause, socket));
     return server;
   }
 
-  #onRequest(request: IncomingMessage, response: ServerResponse): void {
+  #onRequest(request: IncomingMessage, response: ServerResponse, connection?: UpgradeConnection): void {
     const { adminHandler } = this.#options;
     const path = pathOf(request.url ?? '/');
     const { target: route, parameters } = routeFor(path);
-    if (adminHandler && route.operation === 'unknown' && isAdminPath(path)) {
+    const fault = faultOfHead(request) ?? (connection && this.#faultOfOrigin(request));
+    if (!fault && adminHandler && route.operation === 'unknown' && isAdminPath(path)) {
       // Whoever waits for "100 Continue" hears it from us; the administration reads all its bodies.
       if (request.headers.expect !== undefined) response.writeContinue();
       adminHandler(request, response);
@@ -181,13 +211,39 @@ export class Gateway {
     }
     const exchange = new Exchange(this.#exchangeServices, path, request, response);
     this.#exchanges.add(exchange);
+    if (connection) {
+      exchange.connection = connection;
+      exchange.closeConnection();
+    }
+    if (fault) {
+      exchange.closeConnection();
+      answerError(exchange, fault);
+      return;
+    }
     this.#answer(exchange, route, parameters).catch((thrown: unknown) => this.#fail(exchange, thrown));
+  }
+
+  /** Browsers keep pages of foreign origins from reading answers, but not from opening WebSockets. */
+  #faultOfOrigin({ headers: { origin } }: IncomingMessage): SignalboxError | undefined {
+    if (mayConnect(this.#exchangeServices.cors, origin)) return undefined;
+    return new SignalboxError(
+      'origin_not_allowed',
+      'Pages of this origin may not connect here. The operator lists those that may in SIGNALBOX_CORS_ORIGINS.',
+    );
   }
 
   async #answer(exchange: Exchange, route: Route, parameters: PathParameters): Promise<void> {
     exchange.operation = route.operation;
-    if (route.dialect) exchange.dialect = route.dialect;
+    const { dialect } = route;
+    if (dialect) exchange.dialect = typeof dialect === 'string' ? dialect : dialect(exchange.request.headers);
     const method = exchange.request.method ?? 'GET';
+    const { cors } = this.#exchangeServices;
+    const preflight =
+      cors && method === 'OPTIONS' ? preflightHeaders(cors, exchange.request.headers) : undefined;
+    if (preflight) {
+      exchange.answerEmpty(204, preflight);
+      return;
+    }
     if (route.access === 'key') {
       const admitted = this.#admit(exchange);
       const handler = route.methods[method === 'HEAD' ? 'GET' : method];
@@ -216,10 +272,9 @@ export class Gateway {
         { retryAfterMs: 1000 },
       );
     }
-    const { authorization, 'x-api-key': apiKey } = exchange.request.headers;
     const principal = admitHead({
       snapshot,
-      credentials: { authorization, apiKey: typeof apiKey === 'string' ? apiKey : undefined },
+      credentials: credentialsOf(exchange),
       nowMs: this.#context.attempts.clock.wallMs(),
     });
     exchange.keyId = principal.keyId;
@@ -267,6 +322,17 @@ export class Gateway {
       inFlight: this.#exchanges.size,
     };
   }
+}
+
+/** Google's clients may put their key into the address; everywhere else such a word there means nothing. */
+function credentialsOf({ request, dialect }: Exchange): Credentials {
+  const { authorization, 'x-api-key': apiKey, 'x-goog-api-key': googleApiKey } = request.headers;
+  return {
+    authorization,
+    apiKey: typeof apiKey === 'string' ? apiKey : undefined,
+    googleApiKey: typeof googleApiKey === 'string' ? googleApiKey : undefined,
+    isInAddress: dialect === 'gemini' && queryOf(request.url ?? '').has('key'),
+  };
 }
 
 async function within(waitMs: number, event: Promise<void>): Promise<void> {

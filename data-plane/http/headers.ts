@@ -1,15 +1,25 @@
 // What is read from and written to HTTP heads, byte for byte safe.
 import { limits } from '#shared/limits.ts';
 
+const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i;
+const PATH_END = /[?#]/;
 const VISIBLE = /^[\x21-\x7e]+$/;
 const PRINTABLE = /^[\x20-\x7e]*$/;
+/** Can stand between commas without being taken for something else. */
+const LISTABLE = /^[\x21-\x24\x26-\x2a\x2d-\x7e][\x21-\x24\x26-\x2b\x2d-\x7e]*$/;
 
-/** The path of a request target, in origin form or, as proxies send it, in absolute form; without the query. */
+/** The path of a request target, in origin form or, as proxies send it, in absolute form; without the query. `*` has none. */
 export function pathOf(target: string): string {
-  const start = target.startsWith('/') ? 0 : target.indexOf('/', target.indexOf('://') + 3);
-  if (start < 0) return '/';
-  const query = target.indexOf('?', start);
-  return query < 0 ? target.slice(start) : target.slice(start, query);
+  const local = target.startsWith('/') ? target : target.replace(AUTHORITY, '');
+  const end = local.search(PATH_END);
+  const path = end < 0 ? local : local.slice(0, end);
+  return path.startsWith('/') ? path : '/';
+}
+
+/** What stands behind the path. */
+export function queryOf(target: string): URLSearchParams {
+  const start = target.indexOf('?');
+  return new URLSearchParams(start < 0 ? '' : target.slice(start + 1));
 }
 
 /** A client's request id, when it is short and visible; anything else is treated as if none had come. */
@@ -20,5 +30,20 @@ export function saneRequestId(value: string | string[] | undefined): string | un
 
 /** Names chosen by people may hold any character; headers may not. */
 export function headerText(text: string): string {
-  return PRINTABLE.test(text) ? text : encodeURIComponent(text);
+  return PRINTABLE.test(text) ? text : encodeURIComponent(text.toWellFormed());
+}
+
+/** Names in a row, as many as anybody will read; `+3` at the end stands for three more. */
+export function headerList(names: readonly string[]): string {
+  const shown: string[] = [];
+  let length = 0;
+  for (const name of names) {
+    const short = name.slice(0, limits.droppedNameLengthMax);
+    const text = LISTABLE.test(short) ? short : encodeURIComponent(short.toWellFormed());
+    length += text.length + 2;
+    if (length > limits.droppedHeaderBytesMax)
+      return [...shown, `+${names.length - shown.length}`].join(', ');
+    shown.push(text);
+  }
+  return shown.join(', ');
 }

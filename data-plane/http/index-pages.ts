@@ -11,7 +11,7 @@ export function showIndex(_context: GatewayContext, exchange: Exchange): void {
     version,
     message:
       'This is an LLM gateway. Point an OpenAI SDK at /v1, or an Anthropic SDK here, and send your key as it always does.',
-    endpoints: ['/v1/chat/completions', '/v1/models', '/health', '/metrics'],
+    endpoints: ['/v1/chat/completions', '/v1/responses', '/v1/models', '/health', '/metrics'],
   });
 }
 

@@ -22,10 +22,12 @@ export function placeRequest(
   { model, gateway }: { readonly model: string; readonly gateway: unknown },
 ): PlacedRequest {
   exchange.requestedModel = model;
-  const options = readRequestOptions(gateway, exchange.request.headers);
+  const options = readRequestOptions(gateway, exchange.request.headers, principal);
+  if (options.timeoutMs !== undefined) exchange.limitTime(options.timeoutMs);
   admitRequest({ principal, model });
   const plan = planFor(snapshot, model, context);
   if (!plan) throw unknownModel(model);
+  const { provider } = options;
   return {
     identity: {
       requestId: exchange.requestId,
@@ -36,8 +38,19 @@ export function placeRequest(
       tags: options.tags,
     },
     options,
-    candidates: plan.candidates,
+    candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan.candidates, model),
   };
+}
+
+function onlyAt(name: string, candidates: readonly Deployment[], model: string): readonly Deployment[] {
+  const there = candidates.filter(({ provider }) => provider.name === name);
+  if (there.length > 0) return there;
+  const others = [...new Set(candidates.map(({ provider }) => provider.name))].join(', ');
+  throw new SignalboxError(
+    'invalid_request',
+    `The model "${model}" is not answered by a provider called "${name}"${others === '' ? '' : `, but by: ${others}`}. Ask for one of them, or leave the provider out.`,
+    { param: 'x-gateway.provider' },
+  );
 }
 
 export function unknownModel(model: string): SignalboxError {

@@ -2,6 +2,7 @@
 // Never a body, never a credential.
 import type { Logger } from '#shared/log.ts';
 import type { Exchange } from './exchange.ts';
+import { headerList } from './headers.ts';
 
 export function logClosed(log: Logger, exchange: Exchange): void {
   const { error } = exchange;
@@ -28,6 +29,7 @@ function describe(exchange: Exchange): Record<string, unknown> {
     model: served?.model,
     provider: served?.provider,
     attempts: exchange.attempts,
+    dropped: exchange.dropped.length === 0 ? undefined : headerList(exchange.dropped),
     durationMs: Math.round(exchange.elapsedMs()),
     firstByteMs: exchange.firstByteMs === undefined ? undefined : Math.round(exchange.firstByteMs),
   };

@@ -35,10 +35,10 @@ export class Router<Target> {
 
 function expressionOf(path: string): RegExp {
   const segments = path.split('/').map((segment) => {
-    if (segment.startsWith('*')) return `(?<${segment.slice(1)}>.+)`;
     // Behind a name may stand a colon and a word, as in `:model:generateContent`.
-    const [, name, suffix = ''] = /^:(\w+)(:\w+)?$/.exec(segment) ?? [];
-    return name === undefined ? segment.replaceAll('.', '\\.') : `(?<${name}>[^/]+?)${suffix}`;
+    const [, kind, name, suffix = ''] = /^([:*])(\w+)(:\w+)?$/.exec(segment) ?? [];
+    if (name === undefined) return segment.replaceAll('.', '\\.');
+    return kind === '*' ? `(?<${name}>.+)${suffix}` : `(?<${name}>[^/]+?)${suffix}`;
   });
   return new RegExp(`^${segments.join('/')}$`);
 }

@@ -1,19 +1,27 @@
 // Every path of the data plane, as a table. A row says who may come in before it says what is there: below /v1 nothing is
 // revealed to a stranger, not even which paths exist.
+import type { IncomingHttpHeaders } from 'node:http';
 import type { ClientDialectName } from '../dialects/dialect.ts';
+import { geminiCount, messagesCount } from '../services/count-tokens/index.ts';
+import { cancelBatch, createBatch, listBatches, showBatch } from './batches.ts';
 import type { KeyHandler, OpenHandler } from './context.ts';
 import { countTokens } from './count-tokens.ts';
+import { deleteFile, listFiles, showContent, showFile, uploadFile } from './files.ts';
 import { showLive, showReady } from './health.ts';
 import { showIndex, showMetrics } from './index-pages.ts';
-import { listModels, showModel } from './models.ts';
-import { operations, runOperation } from './operations.ts';
+import { wholeAnswer } from './model-address.ts';
+import { listModels, modelsDialect, showModel } from './models.ts';
+import { geminiPaths, operations, runOperation } from './operations.ts';
+import { cancelResponse, deleteResponse, listInputItems, showResponse } from './responses.ts';
 import { type Match, Router } from './router.ts';
+import { runService, serviceOperations } from './services.ts';
+import { openRealtime } from './upgrade.ts';
 
 export type Route = {
   /** As the metrics call it. */
   readonly operation: string;
-  /** In whose words errors are told; OpenAI's where nothing is said. */
-  readonly dialect?: ClientDialectName;
+  /** In whose words errors are told; OpenAI's where nothing is said. Where clients of several share a path, their heads tell. */
+  readonly dialect?: ClientDialectName | ((headers: IncomingHttpHeaders) => ClientDialectName);
 } & (
   | { readonly access: 'key'; readonly methods: Readonly<Record<string, KeyHandler>> }
   | { readonly access: 'open'; readonly methods: Readonly<Record<string, OpenHandler>> }
@@ -32,19 +40,73 @@ const turns = operations.flatMap((operation) => {
   return operation.paths.map((path): [string, Route] => [path, route]);
 });
 
-const router = new Router<Route>([
+const services = serviceOperations.flatMap((operation) => {
+  const route: Route = {
+    operation: operation.name,
+    dialect: operation.dialect,
+    access: 'key',
+    methods: { POST: runService.bind(undefined, operation) },
+  };
+  return operation.paths.map((path): [string, Route] => [path, route]);
+});
+
+const keptResponses = ['/v1/responses', '/responses'].flatMap((path): [string, Route][] => {
+  const route = { operation: 'responses', dialect: 'openai-responses', access: 'key' } as const;
+  return [
+    [`${path}/:id`, { ...route, methods: { GET: showResponse, DELETE: deleteResponse } }],
+    [`${path}/:id/input_items`, { ...route, methods: { GET: listInputItems } }],
+    [`${path}/:id/cancel`, { ...route, methods: { POST: cancelResponse } }],
+  ];
+});
+
+const geminiModels = { operation: 'models', dialect: 'gemini', access: 'key' } as const;
+
+const REALTIME_PATH = '/v1/realtime';
+
+/** Where a connection may become something else; everywhere else such a request is answered as if it had not asked. */
+export function takesUpgrades(path: string): boolean {
+  return path === REALTIME_PATH;
+}
+
+const table: readonly (readonly [path: string, route: Route])[] = [
   ...turns,
+  ...keptResponses,
+  ...services,
   [
     '/v1/messages/count_tokens',
     {
       operation: 'count_tokens',
       dialect: 'anthropic-messages',
       access: 'key',
-      methods: { POST: countTokens },
+      methods: { POST: countTokens.bind(undefined, { service: messagesCount }) },
     },
   ],
-  ['/v1/models', { operation: 'models', access: 'key', methods: { GET: listModels } }],
-  ['/v1/models/*id', { operation: 'models', access: 'key', methods: { GET: showModel } }],
+  ...geminiPaths('countTokens').map((path): [string, Route] => [
+    path,
+    {
+      operation: 'count_tokens',
+      dialect: 'gemini',
+      access: 'key',
+      methods: { POST: countTokens.bind(undefined, { service: geminiCount, address: wholeAnswer }) },
+    },
+  ]),
+  [
+    '/v1/models',
+    { operation: 'models', dialect: modelsDialect, access: 'key', methods: { GET: listModels } },
+  ],
+  [
+    '/v1/models/*id',
+    { operation: 'models', dialect: modelsDialect, access: 'key', methods: { GET: showModel } },
+  ],
+  ['/v1beta/models', { ...geminiModels, methods: { GET: listModels } }],
+  ['/v1beta/models/*id', { ...geminiModels, methods: { GET: showModel } }],
+  ['/v1/files', { operation: 'files', access: 'key', methods: { GET: listFiles, POST: uploadFile } }],
+  ['/v1/files/:id', { operation: 'files', access: 'key', methods: { GET: showFile, DELETE: deleteFile } }],
+  ['/v1/files/:id/content', { operation: 'files', access: 'key', methods: { GET: showContent } }],
+  ['/v1/batches', { operation: 'batches', access: 'key', methods: { GET: listBatches, POST: createBatch } }],
+  ['/v1/batches/:id', { operation: 'batches', access: 'key', methods: { GET: showBatch } }],
+  ['/v1/batches/:id/cancel', { operation: 'batches', access: 'key', methods: { POST: cancelBatch } }],
+  [REALTIME_PATH, { operation: 'realtime', access: 'key', methods: { GET: openRealtime } }],
   ['/health', ready],
   ['/health/live', live],
   ['/livez', live],
@@ -53,7 +115,12 @@ const router = new Router<Route>([
   ['/readyz', ready],
   ['/metrics', { operation: 'metrics', access: 'open', methods: { GET: showMetrics } }],
   ['/', { operation: 'index', access: 'open', methods: { GET: showIndex } }],
-]);
+];
+
+const router = new Router<Route>(table);
+
+/** As they are documented. */
+export const routePaths: readonly string[] = table.map(([path]) => path);
 
 const nothingForKeys: Route = { operation: 'unknown', access: 'key', methods: {} };
 const nothing: Route = { operation: 'unknown', access: 'open', methods: {} };

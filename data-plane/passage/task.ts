@@ -57,6 +57,8 @@ export interface UpstreamPassage extends PassageBase {
 export interface PassageStream {
   /** The media type that has to come; any when empty. */
   readonly expects: string;
+  /** Whether a whole answer of another type is as good, where upstreams may overlook the wish for a stream. */
+  readonly mayBeWhole?: boolean;
   /** What the client is told; the upstream's own when empty. */
   readonly contentType: string;
   tap(): StreamTap;

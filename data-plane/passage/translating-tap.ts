@@ -8,13 +8,16 @@ import type { Frame, FrameReader } from '../framing/frame.ts';
 import type { TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import type { Usage } from '../turn/usage.ts';
+import { complete } from './complete.ts';
 
 export interface TranslatingTapOptions {
   readonly upstream: Dialect;
   readonly client: ClientDialect;
   readonly wantsUsage: boolean;
-  /** What is being answered. */
+  /** What is being answered, as the client meant it … */
   readonly request: TurnRequest;
+  /** … and as the upstream was asked. */
+  readonly asked: TurnRequest;
   readonly clock: Clock;
 }
 
@@ -30,11 +33,11 @@ export class TranslatingTap implements StreamTap {
   #error: SignalboxError | undefined;
   #isComplete = false;
 
-  constructor({ upstream, client, wantsUsage, request, clock }: TranslatingTapOptions) {
+  constructor({ upstream, client, wantsUsage, request, asked, clock }: TranslatingTapOptions) {
     this.#client = client;
     this.#clock = clock;
     this.#frames = upstream.framing.reader();
-    this.#reader = upstream.reader();
+    this.#reader = upstream.reader(asked);
     this.#writer = client.writer({ wantsUsage, request });
   }
 
@@ -84,6 +87,6 @@ export class TranslatingTap implements StreamTap {
     }
     if (event.type !== 'turn-start') return event;
     this.#id = event.id;
-    return { ...event, createdAtMs: event.createdAtMs ?? this.#clock.wallMs() };
+    return complete(event, this.#clock);
   }
 }

@@ -18,6 +18,7 @@ import type { Deployment } from '../snapshot/snapshot.ts';
 import type { TurnEvent } from '../turn/events.ts';
 import { foldTurn } from '../turn/fold.ts';
 import { type TurnRequest, withoutExtras } from '../turn/request.ts';
+import { complete } from './complete.ts';
 import { localTurn } from './local-turn.ts';
 import type { Passage, UpstreamPassage } from './task.ts';
 import { TranslatingTap } from './translating-tap.ts';
@@ -52,13 +53,14 @@ export function turnPassage(asked: TurnAsked, deployment: Deployment): Passage {
 function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
   const { dialect, head } = asked;
   const { framing } = dialect;
-  const { dialect: _, path: __, keepHeaders: ___, ...shape } = endpoint;
-  const target: SpliceTarget = { ...shape, model: deployment.upstreamModel };
+  const target: SpliceTarget = { ...endpoint, model: deployment.upstreamModel };
+  const mended = endpoint.mend?.(head.body);
+  const sent = mended === undefined ? head : dialect.peek(mended);
   return {
     ...outline(asked, deployment, endpoint, dialect),
     isTranslated: false,
     dropped: [],
-    body: dialect.splice(head, target),
+    body: dialect.splice(sent, target),
     stream: head.stream
       ? { expects: framing.mediaType, contentType: framing.contentType, tap: () => dialect.tap(head) }
       : undefined,
@@ -73,7 +75,8 @@ function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndp
   const { dropped, unsupported, leftOut } = collectUnsupported(client.fieldNames, asked.dropsUnsupported);
   const original = client.decode(head);
   const request = { ...translatable(client, original, unsupported), model: deployment.upstreamModel };
-  const wire = shaped(upstream.encode(request, { ...endpoint, unsupported, leftOut }), endpoint);
+  const encoded = upstream.encode(request, { ...endpoint, unsupported, leftOut });
+  const wire = shaped(endpoint.adapt?.(encoded, { unsupported, leftOut }) ?? encoded, endpoint);
   return {
     ...outline(asked, deployment, endpoint, upstream),
     isTranslated: true,
@@ -84,11 +87,18 @@ function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndp
           expects: upstream.framing.mediaType,
           contentType: client.framing.contentType,
           tap: () =>
-            new TranslatingTap({ upstream, client, wantsUsage: head.wantsUsage, request: original, clock }),
+            new TranslatingTap({
+              upstream,
+              client,
+              wantsUsage: head.wantsUsage,
+              request: original,
+              asked: request,
+              clock,
+            }),
         }
       : undefined,
-    convert: (body) => translateBody(upstream, client, original, body, clock),
-    inspect: (body) => reportOf(upstream.unfold(body)),
+    convert: (body) => translateBody(client, original, upstream.unfold(body, request), body, clock),
+    inspect: (body) => reportOf(upstream.unfold(body, request)),
   };
 }
 
@@ -130,26 +140,22 @@ function translatable(client: ClientDialect, request: TurnRequest, unsupported: 
 }
 
 function translateBody(
-  upstream: Dialect,
   client: ClientDialect,
   request: TurnRequest,
+  events: readonly TurnEvent[],
   body: Buffer,
   clock: Clock,
 ): ConvertedBody {
-  const events = upstream.unfold(body).map((event) => dated(event, clock));
   const report = reportOf(events);
   if (report.error) return { report, body };
-  const answer = client.render(events, request);
+  const answer = client.render(
+    events.map((event) => (event.type === 'turn-start' ? complete(event, clock) : event)),
+    request,
+  );
   return { report, body: Buffer.from(JSON.stringify(answer)), contentType: 'application/json' };
 }
 
 function reportOf(events: readonly TurnEvent[]): BodyReport {
   const { id, usage, rawUsage, error } = foldTurn(events);
   return { id, usage, rawUsage, error };
-}
-
-/** Not every dialect says when an answer was made, but some have to say it. */
-export function dated(event: TurnEvent, clock: Clock): TurnEvent {
-  const isUndated = event.type === 'turn-start' && event.createdAtMs === undefined;
-  return isUndated ? { ...event, createdAtMs: clock.wallMs() } : event;
 }

@@ -1,6 +1,7 @@
 // What becomes of a field that an upstream has no words for: the request is refused by the name the client used, or, where the
 // client asked for that, goes out without the field and the client is told which.
 import { SignalboxError } from '#shared/errors.ts';
+import { limits } from '#shared/limits.ts';
 import type { FieldNames, Unsupported } from '../dialects/dialect.ts';
 
 export interface UnsupportedFields {
@@ -12,13 +13,17 @@ export interface UnsupportedFields {
 
 export function collectUnsupported(names: FieldNames, drops: boolean): UnsupportedFields {
   const dropped: string[] = [];
+  // Clients choose how many fields there are.
+  const known = new Set<string>();
   const unsupported: Unsupported = (field, reason) => {
     const name = nameOf(names, field);
     if (!drops) throw unsupportedField(name, reason);
     note(name);
   };
   const note = (name: string): void => {
-    if (!dropped.includes(name)) dropped.push(name);
+    if (known.has(name)) return;
+    known.add(name);
+    dropped.push(name);
   };
   return { unsupported, leftOut: (field) => note(nameOf(names, field)), dropped };
 }
@@ -32,5 +37,7 @@ export function unsupportedField(name: string, reason: string): SignalboxError {
 }
 
 function nameOf(names: FieldNames, field: string): string {
-  return (names as Readonly<Record<string, string | undefined>>)[field] ?? field;
+  const known = Object.hasOwn(names, field) ? (names as Readonly<Record<string, string>>)[field] : undefined;
+  // Where nobody knows the field, the client has chosen its name.
+  return known ?? field.slice(0, limits.nameLengthMax);
 }

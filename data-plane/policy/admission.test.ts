@@ -38,6 +38,17 @@ describe('admission', () => {
     expect(present(authorization, apiKey).keyId).toBe('key_good');
   });
 
+  test('knows a key sent in Google’s header, and none that stands in the address', () => {
+    const credentials = { authorization: undefined, apiKey: undefined, googleApiKey: 'sb-good' };
+    expect(admitHead({ snapshot, credentials, nowMs: NOW }).keyId).toBe('key_good');
+    const inAddress = { ...credentials, isInAddress: true };
+    const error = refusal(() => admitHead({ snapshot, credentials: inAddress, nowMs: NOW }));
+    expect(error).toMatchObject({
+      code: 'invalid_api_key',
+      message: expect.stringContaining('x-goog-api-key'),
+    });
+  });
+
   test.each([
     [undefined, undefined, 'missing_api_key'],
     ['', '', 'missing_api_key'],

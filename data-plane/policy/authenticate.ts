@@ -1,5 +1,6 @@
-// Who is asking. A key arrives as `Authorization: Bearer …`, as every OpenAI SDK sends it, or as `x-api-key`. Missing,
-// unknown and expired keys are told apart, because each has another remedy; what was presented is never repeated.
+// Who is asking. A key arrives as `Authorization: Bearer …`, as every OpenAI SDK sends it, as Anthropic's `x-api-key` or as Google's
+// `x-goog-api-key`. Missing, unknown and expired keys are told apart, because each has another remedy; what was presented is never
+// repeated.
 import { SignalboxError } from '#shared/errors.ts';
 import type { Principal } from '../snapshot/snapshot.ts';
 import type { Arrival, Credentials, Step } from './step.ts';
@@ -27,12 +28,19 @@ export const authenticate: Step<Arrival, Principal> = {
   },
 };
 
-function presentedKey({ authorization, apiKey }: Credentials): string {
+function presentedKey({ authorization, apiKey, googleApiKey, isInAddress }: Credentials): string {
+  if (isInAddress) {
+    throw new SignalboxError(
+      'invalid_api_key',
+      'The API key stands in the address, where servers on the way write it down. Send it as the header "x-goog-api-key: <key>", and take a new one: this one may be known.',
+    );
+  }
   if (authorization === undefined || authorization === '') {
-    if (apiKey) return apiKey;
+    const key = apiKey || googleApiKey;
+    if (key) return key;
     throw new SignalboxError(
       'missing_api_key',
-      'No API key was sent. Send it as the header "Authorization: Bearer <key>" or "x-api-key: <key>".',
+      'No API key was sent. Send it as the header "Authorization: Bearer <key>", "x-api-key: <key>" or "x-goog-api-key: <key>".',
     );
   }
   if (authorization.slice(0, SCHEME.length).toLowerCase() === SCHEME) {

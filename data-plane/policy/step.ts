@@ -18,6 +18,9 @@ export interface Arrival {
 export interface Credentials {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
+  readonly googleApiKey?: string | undefined;
+  /** Whether the address holds one, where it would be written into logs on the way. */
+  readonly isInAddress?: boolean;
 }
 
 /** What is known once the body has been read. */

@@ -53,11 +53,28 @@ describe('settings', () => {
     const { controlPlaneUrls } = readSettings({ SIGNALBOX_CONTROL_PLANE_URL: 'https://a:1, http://b:2' }, {});
     expect(controlPlaneUrls).toEqual(['https://a:1', 'http://b:2']);
   });
+
+  test.each([
+    ['', []],
+    ['*', ['*']],
+    ['https://app.example.com', ['https://app.example.com']],
+    ['http://localhost:3000, https://a.example,', ['http://localhost:3000', 'https://a.example']],
+    ['chrome-extension://abcdef, app://obsidian.md', ['chrome-extension://abcdef', 'app://obsidian.md']],
+  ])('take the origins %j as browsers write them', (value, origins) => {
+    expect(readSettings({ SIGNALBOX_CORS_ORIGINS: value }, {}).corsOrigins).toEqual(origins);
+  });
 });
 
 describe('a setting that cannot be used is an error', () => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     ['SIGNALBOX_PORT', '80a', /must be a port from 0 to 65535; got "80a"/],
+    ['SIGNALBOX_CORS_ORIGINS', 'https://a.example/', /must be "\*", or origins such as https:/],
+    ['SIGNALBOX_CORS_ORIGINS', 'HTTPS://A.example', /must be "\*", or origins/],
+    ['SIGNALBOX_CORS_ORIGINS', 'https://a.example:443', /must be "\*", or origins/],
+    ['SIGNALBOX_CORS_ORIGINS', 'https://*.example', /must be "\*", or origins/],
+    ['SIGNALBOX_CORS_ORIGINS', 'a.example', /must be "\*", or origins/],
+    ['SIGNALBOX_CORS_ORIGINS', 'null', /must be "\*", or origins/],
+    ['SIGNALBOX_CORS_ORIGINS', 'https://a.example,'.repeat(101), /must be at most 100 origins/],
     ['SIGNALBOX_PORT', '65536', /must be a port/],
     ['SIGNALBOX_HOST', 'a b', /must be an IP address or a host name; got "a b"/],
     ['SIGNALBOX_SYNC_TLS', 'yes', /must be "on" or "off"; got "yes"/],

@@ -1,6 +1,7 @@
 // Every environment variable there is, in one table, and how it becomes a setting: a command-line flag comes first, then
 // the environment, then the default. A variable that nobody reads is an error, because its author believes it works.
 import { type Problem, SignalboxError } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { type LogLevel, logLevels } from '../log.ts';
 import { Secret } from '../secret.ts';
 import type { Environment } from './expansion.ts';
@@ -30,12 +31,14 @@ export interface Settings {
   readonly syncTls: boolean;
   readonly databaseUrl: Secret | undefined;
   readonly natsUrl: Secret | undefined;
+  readonly redisUrl: Secret | undefined;
   readonly masterKey: Secret | undefined;
   readonly encryptionKey: Secret | undefined;
   readonly controlPlaneUrls: readonly string[];
   readonly joinToken: Secret | undefined;
   readonly nodeId: string | undefined;
   readonly region: string;
+  readonly corsOrigins: readonly string[];
   readonly logLevel: LogLevel;
 }
 
@@ -99,6 +102,13 @@ export const environmentTable = {
     commands: planes,
     isSecret: true,
   },
+  SIGNALBOX_REDIS_URL: {
+    setting: 'redisUrl',
+    meaning:
+      'A Redis 7 in which data planes keep responses for each other: `redis://host:6379`. Without it, each keeps its own in memory.',
+    commands: ['up', 'data-plane'],
+    isSecret: true,
+  },
   SIGNALBOX_MASTER_KEY: {
     setting: 'masterKey',
     meaning: 'The admin key. Without it, one is made and kept in `<data dir>/admin.key`.',
@@ -135,6 +145,12 @@ export const environmentTable = {
     meaning: 'Where this data plane runs; deployments of the same region are preferred among equals.',
     commands: ['up', 'data-plane'],
   },
+  SIGNALBOX_CORS_ORIGINS: {
+    setting: 'corsOrigins',
+    meaning:
+      'Origins whose pages may call the data plane from a browser: `https://app.example.com`, several separated by commas, or `*`. None without it.',
+    commands: ['up', 'data-plane'],
+  },
   SIGNALBOX_LOG_LEVEL: {
     setting: 'logLevel',
     default: 'info',
@@ -167,6 +183,7 @@ const readers: { readonly [Name in keyof Settings]: Reader<Settings[Name]> } = {
     value === 'on' || value === 'off' ? value === 'on' : new Unusable('must be "on" or "off"'),
   databaseUrl: secretUrl(['postgres:', 'postgresql:'], 'postgresql://user:password@host:5432/database'),
   natsUrl: secretUrl(['nats:', 'tls:'], 'nats://host:4222'),
+  redisUrl: secretUrl(['redis:', 'rediss:'], 'redis://host:6379'),
   masterKey: secret,
   encryptionKey: secret,
   controlPlaneUrls: urls,
@@ -176,6 +193,7 @@ const readers: { readonly [Name in keyof Settings]: Reader<Settings[Name]> } = {
       ? value
       : new Unusable('must be at most 63 letters, digits and . _ -, beginning with a letter or digit'),
   region: text,
+  corsOrigins: origins,
   logLevel: (value) =>
     (logLevels as readonly string[]).includes(value)
       ? (value as LogLevel)
@@ -230,7 +248,7 @@ function sourceOf(
 }
 
 function absent(setting: keyof Settings): undefined | readonly string[] {
-  return setting === 'controlPlaneUrls' ? [] : undefined;
+  return setting === 'controlPlaneUrls' || setting === 'corsOrigins' ? [] : undefined;
 }
 
 /**
@@ -266,6 +284,24 @@ function secret(value: string): Secret | Unusable {
 function port(value: string): number | Unusable {
   const number = Number(value);
   return /^\d+$/.test(value) && number <= 65_535 ? number : new Unusable('must be a port from 0 to 65535');
+}
+
+/** As browsers write them, because they are compared letter for letter. */
+function origins(value: string): readonly string[] | Unusable {
+  const list = value.split(',').flatMap((part) => part.trim() || []);
+  if (list.length > limits.corsOriginsMax) {
+    return new Unusable(`must be at most ${limits.corsOriginsMax} origins, or "*"`);
+  }
+  return list.every(isOrigin)
+    ? list
+    : new Unusable('must be "*", or origins such as https://app.example.com, separated by commas');
+}
+
+function isOrigin(text: string): boolean {
+  // Extensions and desktop programs have schemes of their own.
+  if (text === '*' || !/^[a-z][a-z\d+.-]*:\/\/(\[[\da-f:]+\]|[\w.-]+)(:\d+)?$/.test(text))
+    return text === '*';
+  return !/^https?:/.test(text) || URL.parse(text)?.origin === text;
 }
 
 function secretUrl(protocols: readonly string[], example: string): Reader<Secret> {

@@ -220,6 +220,22 @@ describe('a problem', () => {
       problem: 'f.yaml:2:5  providers[0].base_url: is required for the type "vllm"',
     },
     {
+      name: 'half an Entra application',
+      text: 'providers: [{ name: azure, base_url: "https://x.openai.azure.com", api_keys: [k], tenant_id: t }]',
+      problem: 'f.yaml:1:13  providers[0].client_id: is needed too: tenant_id and client_id go together',
+    },
+    {
+      name: "a machine's own account without its project",
+      text: 'providers: [{ name: vertex }]',
+      problem: 'f.yaml:1:13  providers[0].project: is required for the type "vertex" without api_keys',
+    },
+    {
+      name: 'a setting of another vendor',
+      text: 'providers: [{ name: vertex, api_keys: [k], api_version: v1 }]',
+      problem:
+        'f.yaml:1:57  providers[0].api_version: has no effect: the type "vertex" has no api_version; remove it',
+    },
+    {
       name: 'a base_url with credentials',
       text: 'providers: [{ name: ollama, base_url: "http://a:b@h/v1" }]',
       problem:

@@ -103,13 +103,20 @@ export function checkProvider(spec: ProviderSpec): Problem[] {
   return problems;
 }
 
-function checkSettings(spec: ProviderSpec, typeName: string, { settings = {} }: ProviderType): Problem[] {
+function checkSettings(spec: ProviderSpec, typeName: string, type: ProviderType): Problem[] {
+  const { settings = {}, settingsTogether = [], settingWithoutKeys } = type;
+  const isPartOfAll = settingsTogether.some((name) => spec[name] !== undefined);
+  const isKeyless = presentKeys(spec).length === 0;
   return providerSettingNames.flatMap((name) => {
     const isGiven = spec[name] !== undefined;
     if (isGiven && settings[name] === undefined)
       return [{ path: name, message: `has no effect: the type "${typeName}" has no ${name}; remove it` }];
     if (!isGiven && settings[name] === 'required')
       return [{ path: name, message: `is required for the type "${typeName}"` }];
+    if (!isGiven && isPartOfAll && settingsTogether.includes(name))
+      return [{ path: name, message: `is needed too: ${settingsTogether.join(' and ')} go together` }];
+    if (!isGiven && isKeyless && settingWithoutKeys === name)
+      return [{ path: name, message: `is required for the type "${typeName}" without api_keys` }];
     return [];
   });
 }

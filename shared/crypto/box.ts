@@ -1,6 +1,6 @@
 // The one way bytes are encrypted here: AES-256-GCM with a random 96-bit nonce, laid out nonce | ciphertext | tag, and
 // with additional data that names what is inside, so that a box moved to another place does not open.
-import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
@@ -11,7 +11,21 @@ export function newKey(): Buffer {
 }
 
 export function sealBox(key: Uint8Array, plaintext: Uint8Array, about: string): Buffer {
-  const nonce = randomBytes(NONCE_BYTES);
+  return sealWith(randomBytes(NONCE_BYTES), key, plaintext, about);
+}
+
+/**
+ * The same box for the same content, for what has to be recognised: the nonce is a function of what is inside, so it repeats only
+ * where everything does, and then the box tells no more than that. The key must be used for nothing else.
+ */
+export function sealAlike(key: Uint8Array, plaintext: Uint8Array, about: string): Buffer {
+  const digest = createHmac('sha256', deriveKey(key, 'nonce'))
+    .update(`${about.length}|${about}|`)
+    .update(plaintext);
+  return sealWith(digest.digest().subarray(0, NONCE_BYTES), key, plaintext, about);
+}
+
+function sealWith(nonce: Buffer, key: Uint8Array, plaintext: Uint8Array, about: string): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(about));
   return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
 }
