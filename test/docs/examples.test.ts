@@ -47,7 +47,16 @@ const untried: readonly Untried[] = [
 ];
 
 /** The settings that documents take to be in the environment of a configuration file. */
-const environment = { OPENAI_API_KEY: 'sk-example' };
+const environment = {
+  OPENAI_API_KEY: 'sk-example',
+  AWS_ACCESS_KEY_ID: 'AKIAEXAMPLEEXAMPLE00',
+  AWS_SECRET_ACCESS_KEY: 'aws-example',
+  AWS_BEARER_TOKEN_BEDROCK: 'bedrock-example',
+  AZURE_OPENAI_API_KEY: 'azure-example',
+  AZURE_CLIENT_SECRET: 'entra-example',
+  GOOGLE_API_KEY: 'google-example',
+  GOOGLE_SERVICE_ACCOUNT: '{"type":"service_account"}',
+};
 const SOON_MS_MAX = 20_000;
 const languages = ['sh', 'js', 'yaml', 'json', ''];
 

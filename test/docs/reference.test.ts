@@ -57,9 +57,11 @@ describe('docs/limits.md', () => {
 
 test('docs/configuration.md: address and keys of every provider type', () => {
   const shown = tableRows('docs/configuration.md').filter(([name]) => Object.hasOwn(providerTypes, name!));
-  const real = Object.entries<ProviderType>(providerTypes).map(([name, { family, baseUrl, needsKey }]) => {
+  const real = Object.entries<ProviderType>(providerTypes).map(([name, row]) => {
+    const { family, baseUrl, needsKey, addressFromSettings } = row;
     if (family === 'local') return [name, 'none', 'none'];
-    return [name, baseUrl === undefined ? 'required' : `\`${baseUrl}\``, needsKey ? 'required' : 'optional'];
+    const unnamed = addressFromSettings === true ? 'by its settings' : 'required';
+    return [name, baseUrl === undefined ? unnamed : `\`${baseUrl}\``, needsKey ? 'required' : 'optional'];
   });
   expect(sorted(shown)).toEqual(sorted(real));
 });

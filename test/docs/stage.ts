@@ -29,7 +29,7 @@ export interface Outcome {
 type Replacements = readonly (readonly [shown: string | RegExp, real: string])[];
 
 /** Ids and keys that a document abbreviates stand for the last ones that an example printed. */
-const abbreviated = ['sb-', 'sbj-', 'key_', 'sec_', 'join_', 'req_'] as const;
+const abbreviated = ['sb-', 'sbj-', 'key_', 'sec_', 'join_', 'req_', 'resp_'] as const;
 
 export class Stage {
   readonly #printed = new Map<string, string>();
@@ -97,8 +97,9 @@ export class Stage {
         ? [process.execPath, ['--input-type=module', '--eval', program]]
         : ['sh', ['-c', careful + program]];
     this.last = await execute(command, args, environment);
-    for (const value of this.last.stdout.match(/\b(sb|sbj)-[\w.-]{20,}|\b(key|sec|join|req)_[0-9a-f]+/g) ??
-      [])
+    for (const value of this.last.stdout.match(
+      /\b(sb|sbj)-[\w.-]{20,}|\b(key|sec|join|req|resp)_[0-9a-f]+/g,
+    ) ?? [])
       this.#remember(value);
     const revision = [...this.last.stdout.matchAll(/"revision":(\d+)/g)].at(-1)?.[1];
     if (revision !== undefined) this.#printed.set('revision', revision);

@@ -34,6 +34,21 @@ afterAll(async () => {
   await provider?.stop();
 });
 
+describe('a provider', () => {
+  test('is tested by a data plane, whichever control plane is asked', async () => {
+    const { items } = await cluster.must<{ items: { name: string }[] }>('GET', '/api/v1/providers');
+    const path = `/api/v1/providers/${items[0]!.name}/test`;
+    const answers = await Promise.all([0, 1].map((replica) => cluster.admin('POST', path, { replica })));
+    const tested = answers.filter(({ status }) => status === 200);
+    expect(tested.length).toBeGreaterThan(0);
+    const node = { id: expect.stringMatching(/^node_/) };
+    for (const { body } of tested) expect(body).toMatchObject({ ok: true, models: 3, node });
+    // Data planes choose their control plane by lot: one may have none, and says so.
+    for (const { status, body } of answers)
+      if (status !== 200) expect(body).toMatchObject({ status: 503, code: 'no_data_plane' });
+  });
+});
+
 describe('a configuration change', () => {
   test('made on either control plane, a key works on every data plane', async () => {
     for (const replica of [0, 1]) {

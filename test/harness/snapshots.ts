@@ -34,6 +34,7 @@ export function snapshotOf(sketch: SnapshotSketch): Snapshot {
     aliases: new Map(Object.entries(sketch.aliases ?? {})),
     routes: new Map((sketch.routes ?? []).map((route) => [route.slug, route])),
     keys: { size: byKey.size, find: (presented) => byKey.get(presented) },
+    sealingKey: Buffer.alloc(32, 7),
   });
 }
 
@@ -107,5 +108,12 @@ export function routeOf(slug: string, members: readonly string[], fallbacks: rea
 }
 
 export function principalOf(keyId: string, sketch: Partial<Principal> = {}): Principal {
-  return { keyId, name: keyId, mayUse: () => true, expiresAtMs: Number.POSITIVE_INFINITY, ...sketch };
+  return {
+    keyId,
+    name: keyId,
+    mayUse: () => true,
+    expiresAtMs: Number.POSITIVE_INFINITY,
+    dropsUnsupported: false,
+    ...sketch,
+  };
 }

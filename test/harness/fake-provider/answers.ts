@@ -47,11 +47,25 @@ export interface WireFormat {
   errorBody(status: number, message?: string): object;
   eventName(payload: object): string | undefined;
   /** Left out of a stream that is to lack its end. */
-  readonly endMark: object | string;
+  readonly endMark: object | string | ((answer: Answer) => object);
+  /** How its streams are delimited, where not as server-sent events. */
+  readonly framing?: WireFraming;
+  /** Headers that go with an error. */
+  errorHeaders?(status: number): Readonly<Record<string, string>>;
+}
+
+export interface WireFraming {
+  readonly contentType: string;
+  write(payload: object | string): Buffer;
+  /** A failure inside a stream that began well. */
+  writeError(message: string): Buffer;
 }
 
 const BYTES_PER_TOKEN = 4;
 const created = 1_700_000_000;
+
+/** As at OpenAI; without a bound a single request could take all memory. */
+const CHOICES_MAX = 128;
 
 function readChatRequest(body: Buffer): ChatRequest | undefined {
   let parsed: ChatBody;
@@ -71,7 +85,7 @@ function readChatRequest(body: Buffer): ChatRequest | undefined {
     completionTokensMax: Number(
       parsed.max_completion_tokens ?? parsed.max_tokens ?? Number.POSITIVE_INFINITY,
     ),
-    choices: typeof parsed.n === 'number' ? parsed.n : 1,
+    choices: parsed.n === undefined ? 1 : Math.min(Math.max(Number(parsed.n) || 1, 1), CHOICES_MAX),
     toolName: String(parsed.tools?.[0]?.function?.name ?? 'get_weather'),
     script: typeof script === 'string' ? script : undefined,
   };

@@ -4,8 +4,11 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { chatWire, composeAnswer } from './answers.ts';
 import { type Behaviour, parseScript, requireScript, wellBehaved } from './behaviour.ts';
+import { countAt, type FakeCount } from './count-answers.ts';
 import { type RawRequest, RequestReader } from './http-request.ts';
-import { answerSteps, type Ending, errorSteps, Reply, type Step, wholeSteps } from './reply.ts';
+import { answerSteps, type Ending, errorSteps, Reply, type Step, serviceSteps, wholeSteps } from './reply.ts';
+import { serviceAt } from './service-answers.ts';
+import { askedOf, type FakeService } from './service-answers-wire.ts';
 import { wireAt } from './wires.ts';
 
 export interface BilledCall {
@@ -56,6 +59,11 @@ const REQUESTS_KEPT = 1000;
 const CONTROL_PREFIX = '/_';
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+interface Planned {
+  readonly steps: Generator<Step>;
+  readonly behaviour: Behaviour;
+  readonly call?: Mutable<BilledCall>;
+}
 interface Rule {
   readonly changes: Partial<Behaviour>;
   readonly model: string | undefined;
@@ -185,7 +193,7 @@ export class FakeProvider {
     const recorded: Mutable<RecordedRequest> = { ...request, connection, at: Date.now(), bytesSent: 0 };
     this.#requests.push(recorded);
     if (this.#requests.length > (this.#options.requestsKept ?? REQUESTS_KEPT)) this.#requests.shift();
-    const { steps, behaviour, call } = this.#plan(request);
+    const { steps, behaviour, call } = this.#planOrRefuse(request);
     if (call) this.#bill.push(call);
     this.#inFlight++;
     return new Reply(socket, steps, behaviour, {
@@ -206,12 +214,18 @@ export class FakeProvider {
     });
   }
 
+  /** Fields of any type are read without looking closely, so whatever that throws is the request's fault. */
+  #planOrRefuse(request: RawRequest): Planned {
+    try {
+      return this.#plan(request);
+    } catch (error) {
+      const wire = wireAt(request.path.split('?')[0]!) ?? chatWire;
+      return { steps: errorSteps(wire, 400, wellBehaved, (error as Error).message), behaviour: wellBehaved };
+    }
+  }
+
   /** What to answer, and the bill for it if it reaches the model. */
-  #plan(request: RawRequest): {
-    steps: Generator<Step>;
-    behaviour: Behaviour;
-    call?: Mutable<BilledCall>;
-  } {
+  #plan(request: RawRequest): Planned {
     const path = request.path.split('?')[0]!;
     const found = wireAt(path);
     const wire = found ?? chatWire;
@@ -225,7 +239,11 @@ export class FakeProvider {
       !keyHeaders.some((name) => request.headers[name]?.replace('Bearer ', '') === key)
     )
       return plain(401);
-    if (path.endsWith('/models')) return { steps: modelList(), behaviour: wellBehaved };
+    if (path.endsWith('/models')) return { steps: modelList(path), behaviour: wellBehaved };
+    const count = countAt(path, request.body);
+    if (count !== undefined) return this.#planCount(count);
+    const service = serviceAt(path);
+    if (service !== undefined) return this.#planService(service, request);
     if (found === undefined) return plain(404, `There is nothing at ${path}.`);
     const chat = wire.readRequest(request.body, path);
     if (chat === undefined) return plain(400, `The body is no request for ${path}.`);
@@ -257,6 +275,37 @@ export class FakeProvider {
     };
   }
 
+  #planCount({ wire, model, answer }: FakeCount): Planned {
+    const behaviour = this.#behaviourFor(model, undefined);
+    const status = behaviour.errorStatus ?? (answer === undefined ? 400 : undefined);
+    if (status !== undefined) return { steps: errorSteps(wire, status, behaviour), behaviour };
+    return { steps: wholeSteps(200, JSON.stringify(answer), behaviour), behaviour };
+  }
+
+  #planService(service: FakeService, request: RawRequest): Planned {
+    const asked = askedOf(request);
+    const behaviour = this.#behaviourFor(asked.model, undefined);
+    const refused = (status: number) => ({ steps: errorSteps(chatWire, status, behaviour), behaviour });
+    if (behaviour.errorStatus !== undefined) return refused(behaviour.errorStatus);
+    const answer = service.answer(asked, behaviour);
+    if (answer === undefined) return refused(400);
+    const { model, promptTokens, type } = answer;
+    return {
+      steps: serviceSteps(answer, behaviour),
+      behaviour,
+      call: {
+        clientRequestId: request.headers['x-client-request-id'],
+        model,
+        streamed: type === 'text/event-stream',
+        promptTokens,
+        completionTokens: 0,
+        finished: false,
+        aborted: false,
+        at: Date.now(),
+      },
+    };
+  }
+
   #behaviourFor(model: string, script: string | undefined): Behaviour {
     let behaviour: Behaviour = { ...wellBehaved, ...parseScript(model) };
     for (const rule of this.#rules) {
@@ -277,14 +326,14 @@ function endConnection(how: Ending, behaviour: Behaviour, socket: Socket, next: 
   } else socket.end(() => socket.destroy());
 }
 
-function modelList(): Generator<Step> {
-  const data = ['ok', 'fake-small', 'fake-large'].map((id) => ({
-    id,
-    object: 'model',
-    created: 1_700_000_000,
-    owned_by: 'fake',
-  }));
-  return wholeSteps(200, JSON.stringify({ object: 'list', data }), wellBehaved);
+const modelNames = ['ok', 'fake-small', 'fake-large'];
+
+/** As OpenAI lists its models, or as Google lists those of a publisher. */
+function modelList(path: string): Generator<Step> {
+  const data = modelNames.map((id) => ({ id, object: 'model', created: 1_700_000_000, owned_by: 'fake' }));
+  const publisherModels = modelNames.map((name) => ({ name: `publishers/google/models/${name}` }));
+  const list = path.includes('/publishers/') ? { publisherModels } : { object: 'list', data };
+  return wholeSteps(200, JSON.stringify(list), wellBehaved);
 }
 
 export async function startFakeProvider(

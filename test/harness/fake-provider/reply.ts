@@ -4,6 +4,7 @@
 import type { Socket } from 'node:net';
 import type { Answer, ChatRequest, WireFormat } from './answers.ts';
 import type { Behaviour } from './behaviour.ts';
+import type { ServiceAnswer } from './service-answers-wire.ts';
 
 export type Step =
   | { readonly kind: 'bytes'; readonly bytes: Buffer; readonly tokens: number }
@@ -24,7 +25,11 @@ const reasons: Readonly<Record<number, string>> = {
   429: 'Too Many Requests',
 };
 
-const bytes = (text: string, tokens = 0): Step => ({ kind: 'bytes', bytes: Buffer.from(text), tokens });
+const bytes = (text: string | Buffer, tokens = 0): Step => ({
+  kind: 'bytes',
+  bytes: typeof text === 'string' ? Buffer.from(text) : text,
+  tokens,
+});
 const wait = (ms: number): Step => ({ kind: 'wait', ms });
 const end = (how: Ending): Step => ({ kind: 'end', how });
 
@@ -43,7 +48,15 @@ export function* wholeSteps(
   status: number,
   body: string,
   behaviour: Behaviour,
-  { type = 'application/json', tokens = 0, headers = {} as Readonly<Record<string, string>> } = {},
+  {
+    type = 'application/json',
+    tokens = 0,
+    headers = {},
+  }: {
+    readonly type?: string;
+    readonly tokens?: number;
+    readonly headers?: Readonly<Record<string, string>> | undefined;
+  } = {},
 ): Generator<Step> {
   if (behaviour.headDelayMs > 0) yield wait(behaviour.headDelayMs);
   const length = behaviour.framing === 'length' ? { 'content-length': String(Buffer.byteLength(body)) } : {};
@@ -58,8 +71,31 @@ export function errorSteps(
   message?: string,
 ): Generator<Step> {
   const retry = behaviour.retryAfterSeconds;
-  const headers: Record<string, string> = retry === undefined ? {} : { 'retry-after': String(retry) };
+  const headers: Record<string, string> = {
+    ...wire.errorHeaders?.(status),
+    ...(retry === undefined ? {} : { 'retry-after': String(retry) }),
+  };
   return wholeSteps(status, JSON.stringify(wire.errorBody(status, message)), behaviour, { headers });
+}
+
+/** The answer of a service: a whole body, or pieces of which some may be missing. */
+export function* serviceSteps(answer: ServiceAnswer, behaviour: Behaviour): Generator<Step> {
+  if (behaviour.headNever) return yield end('stall');
+  const { type, headers, body, completionTokens: tokens } = answer;
+  if (behaviour.nonsense !== undefined) return yield* wholeSteps(200, '<!doctype html>', behaviour, { type });
+  if (Buffer.isBuffer(body))
+    return yield* wholeSteps(200, body.toString(), behaviour, { type, tokens, headers });
+  if (behaviour.headDelayMs > 0) yield wait(behaviour.headDelayMs);
+  yield bytes(head(200, behaviour, { 'content-type': type, 'transfer-encoding': 'chunked' }));
+  for (const [index, piece] of body.entries()) {
+    const broken = brokenAt(index, behaviour);
+    if (broken !== undefined) return yield broken;
+    if (behaviour.pauseMs > 0 && index > 0) yield wait(behaviour.pauseMs);
+    const size = Buffer.from(`${piece.length.toString(HEX)}\r\n`);
+    yield bytes(Buffer.concat([size, piece, Buffer.from('\r\n')]), index === 0 ? tokens : 0);
+  }
+  yield bytes('0\r\n\r\n');
+  yield properEnd(behaviour);
 }
 
 export function* answerSteps(
@@ -99,12 +135,14 @@ function* streamSteps(
   behaviour: Behaviour,
 ): Generator<Step> {
   const chunked = behaviour.framing === 'length';
-  const framed = (text: string, tokens = 0): Step => {
-    if (!chunked) return bytes(text, tokens);
-    return bytes(`${Buffer.byteLength(text).toString(HEX)}\r\n${text}\r\n`, tokens);
+  const framed = (content: string | Buffer, tokens = 0): Step => {
+    if (!chunked) return bytes(content, tokens);
+    const size = Buffer.from(`${Buffer.byteLength(content).toString(HEX)}\r\n`);
+    return bytes(Buffer.concat([size, Buffer.from(content), Buffer.from('\r\n')]), tokens);
   };
   const line = behaviour.lineEnd;
   const event = (payload: object | string, tokens = 0): Step => {
+    if (wire.framing) return framed(wire.framing.write(payload), tokens);
     const data = typeof payload === 'string' ? payload : JSON.stringify(payload);
     const name = typeof payload === 'string' ? undefined : wire.eventName(payload);
     return framed(`${name === undefined ? '' : `event: ${name}${line}`}data: ${data}${line}${line}`, tokens);
@@ -113,12 +151,14 @@ function* streamSteps(
   const { opening, content, closing } = wire.streamEvents(answer, request, behaviour);
 
   if (behaviour.headDelayMs > 0) yield wait(behaviour.headDelayMs);
-  yield bytes(head(200, behaviour, { 'content-type': 'text/event-stream; charset=utf-8', ...transfer }));
+  const type = wire.framing?.contentType ?? 'text/event-stream; charset=utf-8';
+  yield bytes(head(200, behaviour, { 'content-type': type, ...transfer }));
   for (const payload of opening) yield event(payload);
   for (const [index, piece] of answer.pieces.entries()) {
     const broken = brokenAt(index, behaviour);
     if (broken !== undefined) return yield broken;
-    if (behaviour.errorInStreamAfterChunks === index) return yield* errorInStream(wire, event, behaviour);
+    if (behaviour.errorInStreamAfterChunks === index)
+      return yield* errorInStream(wire, { event, framed }, answer, behaviour);
     if (behaviour.pauseMs > 0 && index > 0) yield wait(behaviour.pauseMs);
     const isGarbage = behaviour.nonsense === 'garbage' && index >= behaviour.garbageAfterChunks;
     if (isGarbage) yield event(`{"id": ${index}, \u0007`, 1);
@@ -127,9 +167,13 @@ function* streamSteps(
   const broken = brokenAt(answer.pieces.length, behaviour);
   if (broken !== undefined) return yield broken;
   for (const payload of closing) yield event(payload);
-  if (behaviour.doneMarker) yield event(wire.endMark);
+  if (behaviour.doneMarker) yield event(endMarkOf(wire, answer));
   if (chunked) yield bytes('0\r\n\r\n');
   yield properEnd(behaviour);
+}
+
+function endMarkOf({ endMark }: WireFormat, answer: Answer): object | string {
+  return typeof endMark === 'function' ? endMark(answer) : endMark;
 }
 
 function brokenAt(chunk: number, behaviour: Behaviour): Step | undefined {
@@ -138,13 +182,20 @@ function brokenAt(chunk: number, behaviour: Behaviour): Step | undefined {
   return undefined;
 }
 
+interface StreamWriting {
+  event(payload: object | string): Step;
+  framed(content: Buffer): Step;
+}
+
 function* errorInStream(
   wire: WireFormat,
-  event: (payload: object | string) => Step,
+  { event, framed }: StreamWriting,
+  answer: Answer,
   behaviour: Behaviour,
 ): Generator<Step> {
-  yield event(wire.errorBody(500, 'The model crashed in the middle of the answer.'));
-  if (behaviour.doneMarker) yield event(wire.endMark);
+  const message = 'The model crashed in the middle of the answer.';
+  yield wire.framing ? framed(wire.framing.writeError(message)) : event(wire.errorBody(500, message));
+  if (behaviour.doneMarker) yield event(endMarkOf(wire, answer));
   if (behaviour.framing === 'length') yield bytes('0\r\n\r\n');
   yield properEnd(behaviour);
 }
