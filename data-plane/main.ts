@@ -15,6 +15,7 @@ import { type Address, type AdminHandler, createGateway, type Gateway } from './
 import { type Journal, openJournal } from './meter/journal.ts';
 import { startPublisher } from './meter/publisher.ts';
 import { createProviders } from './providers/registry.ts';
+import { openResponseStore } from './responses/open.ts';
 import { startSync } from './snapshot/sync.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 
@@ -29,6 +30,10 @@ export interface DataPlaneOptions {
   readonly nodeId: string | undefined;
   /** Empty for nowhere in particular. */
   readonly region: string;
+  /** Whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
+  /** Where data planes keep what they share; undefined where each keeps its own. */
+  readonly redisUrl: Secret | undefined;
   readonly bus: Bus;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -74,6 +79,7 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
     nodeId: options.nodeId,
     region,
     advertisedAddress: `${isWildcard(host) ? hostname() : host}:${port}`,
+    upstream,
     providerFor: createProviders({ upstream, clock, environment: options.environment }),
     load: () => parts.gateway?.inFlight ?? 0,
     spoolBytes: () => parts.journal?.bytes() ?? 0,
@@ -93,11 +99,15 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
   const publisher = startPublisher({ journal, bus, clock, log, metrics });
   shutdown.add('publisher', () => publisher.close());
 
+  const responses = openResponseStore({ redisUrl: options.redisUrl, clock, log });
+  shutdown.add('responses', () => responses.close());
   const gateway = createGateway({
     snapshots: sync,
     ledger: journal.ledger,
     upstream,
+    responses,
     region,
+    corsOrigins: options.corsOrigins,
     clock,
     log,
     metrics,

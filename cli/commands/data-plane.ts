@@ -41,6 +41,8 @@ async function start(settings: Settings, shutdown: Shutdown, log: Logger): Promi
     joinToken: settings.joinToken,
     nodeId: settings.nodeId,
     region: settings.region,
+    redisUrl: settings.redisUrl,
+    corsOrigins: settings.corsOrigins,
     environment: process.env,
     bus,
     log,

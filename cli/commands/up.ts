@@ -126,6 +126,8 @@ async function startData(ground: Ground, controlPlane: ControlPlane, shutdown: S
     joinToken: await controlPlane.localJoinToken(),
     nodeId: settings.nodeId,
     region: settings.region,
+    redisUrl: settings.redisUrl,
+    corsOrigins: settings.corsOrigins,
     environment: process.env,
     bus,
     log,

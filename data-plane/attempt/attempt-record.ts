@@ -55,7 +55,7 @@ export interface Findings {
   readonly rawUsage: string;
 }
 
-export function servedBy(task: Task, { deployment }: Target): Served {
+export function servedBy(task: Pick<Task, 'route'>, { deployment }: Target): Served {
   return {
     model: deployment.model,
     provider: deployment.provider.name,
@@ -64,6 +64,9 @@ export function servedBy(task: Task, { deployment }: Target): Served {
 }
 
 export const nothingFound: Findings = Object.freeze({ id: '', usage: undefined, rawUsage: '' });
+
+/** What is written down of a task; how it is put to a deployment is not. */
+export type RecordedTask = Omit<Task, 'passageTo' | 'streamError'>;
 
 export class AttemptRecord {
   readonly attemptId: string;
@@ -75,7 +78,7 @@ export class AttemptRecord {
   #settled = false;
 
   /** Throws `ledger_unavailable`; then nothing may be sent. */
-  constructor(services: AttemptServices, task: Task, target: Target) {
+  constructor(services: AttemptServices, task: RecordedTask, target: Target) {
     const { deployment, key } = target;
     const { clock } = services;
     const startedAtMs = clock.wallMs();

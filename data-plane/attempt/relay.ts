@@ -98,7 +98,8 @@ export class StreamRelay {
     const isSaid = tap.report().error !== undefined && !tap.isBroken;
     const { bytes, report } = tap.end();
     this.#closed = true;
-    const error = report.error ?? (report.complete ? undefined : (cut ?? brokeOff()));
+    const isWhole = report.complete || (tap.endsWithConnection === true && cut === undefined);
+    const error = report.error ?? (isWhole ? undefined : (cut ?? brokeOff()));
     // Bytes left over by a cut are half an event; a proper end may just lack the blank line behind the last one.
     const rest = cut || error ? noBytes : bytes;
     return {

@@ -12,6 +12,7 @@ import type { UpstreamHeaders } from '../dialects/dialect.ts';
 import type { Task, UpstreamPassage } from '../passage/task.ts';
 import type { Credential } from '../providers/credential.ts';
 import type { Origin, UpstreamCall, UpstreamHandler, UpstreamRequest } from '../upstream/client.ts';
+import { hostOf } from '../upstream/host.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -78,11 +79,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     if (!provider.origin) throw new Error(`The provider ${provider.name} has no address.`);
     const credential = key?.credential ?? provider.ambient;
     const request = this.#request(provider.origin, credential);
-    const { host, port, secure } = provider.origin;
-    const authorised = credential.authorise?.({
-      ...request,
-      host: port === (secure ? 443 : 80) ? host : `${host}:${port}`,
-    });
+    const authorised = credential.authorise?.({ ...request, host: hostOf(provider.origin) });
     this.#client.upstreamCalled();
     if (!(authorised instanceof Promise)) {
       this.#send(request, authorised);
@@ -193,7 +190,8 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     if (!isSuccess(status) || isEncoded(headers)) return 'refused';
     const { stream } = this.#passage;
     if (stream === undefined) return 'holding';
-    return isType(headers['content-type'], stream.expects) ? 'streaming' : 'refused';
+    if (isType(headers['content-type'], stream.expects)) return 'streaming';
+    return stream.mayBeWhole === true ? 'holding' : 'refused';
   }
 
   #startStream(): void {

@@ -25,10 +25,10 @@ export interface Dialect {
   readonly framing: Framing;
   /** A request in this dialect's words; tells the target what it has no words for. Without a target, as the client wrote it. */
   encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown>;
-  /** Upstream frames to events. */
-  reader(): Reader;
+  /** Upstream frames to events. `request` is what `encode` was given, for dialects whose answers do not say all that they mean. */
+  reader(request?: TurnRequest): Reader;
   /** A whole upstream body to the events it would have streamed. Throws `upstream_invalid` when it is no answer. */
-  unfold(body: Buffer): TurnEvent[];
+  unfold(body: Buffer, request?: TurnRequest): TurnEvent[];
   /** Makes sense of an upstream's error answer. */
   readError(status: number, headers: UpstreamHeaders, body: Buffer): SignalboxError;
 }
@@ -98,8 +98,14 @@ export interface BodyShape {
   readonly usageUnasked?: boolean;
   /** Where it looks for the limit of the answer's length. */
   readonly outputLimitField?: 'max_tokens' | 'max_completion_tokens';
+  /** It takes `top_k`, which is no field of OpenAI's. */
+  readonly topK?: boolean;
   /** The model stands in the path, and the body must not name it. */
   readonly omitsModel?: boolean;
+  /** It fetches pictures and documents from any address itself. */
+  readonly opensUrls?: boolean;
+  /** It matches results to calls by name and order, and refuses ids. */
+  readonly omitsCallIds?: boolean;
   /** Members that every body needs; they win over the client's. */
   readonly adds?: Readonly<Record<string, unknown>>;
 }
@@ -148,6 +154,8 @@ export interface StreamTap {
    * was; the client has not been told.
    */
   readonly isBroken: boolean;
+  /** Set where the stream has no end of its own, as sound has none: then it is whole when its connection says so. */
+  readonly endsWithConnection?: true;
   /** The upstream's stream has ended; says what is left to send and what the stream was. */
   end(): { readonly bytes: Buffer; readonly report: StreamReport };
   /** What is known so far, for a stream that is given up. */

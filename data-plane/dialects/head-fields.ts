@@ -1,21 +1,22 @@
 // The fields that every dialect's body has at its top and that are acted upon before the rest is read.
 import { SignalboxError } from '#shared/errors.ts';
+import { parseJson } from '../json/parse.ts';
 import { type Member, stringAt } from '../json/scan.ts';
 import { splice } from '../json/splice.ts';
 import { wrongType } from '../json/values.ts';
-import type { RequestHead, Span } from './dialect.ts';
+import type { Span } from './dialect.ts';
 
 /** The member in which a client speaks to the gateway itself. */
 export const GATEWAY_KEY = 'x-gateway';
 
 /** Reads again without the member that is meant for the gateway: few requests have it, so it may cost a second look. */
-export function withoutGateway(
+export function withoutGateway<Head extends { readonly gateway: unknown }>(
   body: Buffer,
   member: Member,
-  peek: (body: Buffer) => RequestHead,
-): RequestHead {
+  peek: (body: Buffer) => Head,
+): Head {
   const rest = Buffer.concat(splice(body, [{ ...wholeMember(body, member), text: '' }]));
-  const gateway: unknown = JSON.parse(body.toString('utf8', member.start, member.end));
+  const gateway = parseJson(body.subarray(member.start, member.end));
   return { ...peek(rest), gateway };
 }
 

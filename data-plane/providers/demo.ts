@@ -9,6 +9,7 @@ import type { BlockHead, TurnEvent } from '../turn/events.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import { noUsage, type Usage } from '../turn/usage.ts';
 import { fixedCredential } from './credential.ts';
+import { demoEmbeddings } from './demo-embeddings.ts';
 import { type DemoReply, demoReply, tokensOf } from './demo-reply.ts';
 import type { LocalAnswer, LocalAnswerOptions, Provider } from './provider.ts';
 
@@ -47,7 +48,7 @@ export const demoAnswer: LocalAnswer = (request, options) =>
 export const demoProvider: Provider = Object.freeze<Provider>({
   type: 'demo',
   turns: () => [],
-  services: {},
+  services: { embeddings: { form: 'openai', answer: (body) => demoEmbeddings(body, failureOf) } },
   credential: () => fixedCredential({}),
   answer: demoAnswer,
 });
@@ -124,6 +125,10 @@ function usageOf(request: TurnRequest, replies: readonly DemoReply[]): Usage {
     input: tokensOf(JSON.stringify([request.messages, request.tools])),
     output: texts.reduce((sum, text) => sum + tokensOf(text), 0),
   };
+}
+
+function failureOf(model: string): SignalboxError | undefined {
+  return Object.hasOwn(models, model) ? models[model]?.failure?.error() : unknownModel(model);
 }
 
 function overloaded(): SignalboxError {

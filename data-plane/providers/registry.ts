@@ -2,16 +2,26 @@
 // compatible host needs no line here; a host with ways of its own needs one.
 import { type ProviderFamily, type ProviderType, providerTypes } from '#shared/provider-types.ts';
 import { anthropic } from './anthropic.ts';
+import { azure } from './azure.ts';
+import { bedrock } from './bedrock.ts';
+import { cohere } from './cohere.ts';
 import { compatible } from './compatible.ts';
 import type { CredentialTools } from './credential.ts';
 import { demoProvider } from './demo.ts';
+import { gemini } from './gemini.ts';
 import type { Provider } from './provider.ts';
+import { vertex } from './vertex.ts';
 
 type Maker = (type: string, row: ProviderType, tools: CredentialTools) => Provider;
 
 const makers: Readonly<Record<ProviderFamily, Maker>> = {
   openai: compatible,
   anthropic,
+  gemini,
+  vertex: (type, row, tools) => vertex(type, row, tools),
+  azure: (type, row, tools) => azure(type, row, tools),
+  cohere,
+  bedrock: (type, row, tools) => bedrock(type, row, tools),
   local: () => demoProvider,
 };
 

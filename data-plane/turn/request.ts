@@ -94,6 +94,8 @@ export interface Tool {
   readonly description?: string;
   readonly parameters?: Readonly<Record<string, unknown>>;
   readonly strict?: boolean;
+  /** No function of the client's but something of its dialect's vendor. */
+  readonly isPrivate?: true;
   readonly cacheControl?: PrivateFields;
   readonly extras?: PrivateFields;
 }
@@ -106,19 +108,22 @@ export type ResponseFormat =
   /** `fields`: name, description, schema and strict, as OpenAI has them. */
   | { readonly kind: 'schema'; readonly fields: PrivateFields };
 
-/** The request in canonical words alone, for an upstream of another dialect. */
+/** The request in canonical words alone, for an upstream of another dialect: what only one knows is gone, whole tools and parts too. */
 export function withoutExtras(request: TurnRequest): TurnRequest {
   return {
     ...request,
     messages: request.messages.map(({ extras: _, ...message }) => ({
       ...message,
-      parts: message.parts.map(bare),
+      parts: bare(message.parts),
     })),
-    tools: request.tools.map(({ extras: _, ...tool }) => tool),
+    tools: request.tools.flatMap(({ extras: _, ...tool }) => (tool.isPrivate === true ? [] : [tool])),
     extras: {},
   };
 }
 
-function bare({ extras: _, ...part }: Part): Part {
-  return part.kind === 'tool-result' ? { ...part, parts: part.parts.map(bare) } : part;
+function bare(parts: readonly Part[]): readonly Part[] {
+  return parts.flatMap(({ extras: _, ...part }): Part[] => {
+    if (part.kind === 'private') return [];
+    return [part.kind === 'tool-result' ? { ...part, parts: bare(part.parts) } : part];
+  });
 }

@@ -36,3 +36,8 @@ export function parseSignature(text: string, native: SignatureMaker): Signature 
     ...(name === '' ? {} : { id: name }),
   };
 }
+
+/** Whether a body may hold a signature that is marked as another maker's. */
+export function hasForeignSignature(body: Buffer): boolean {
+  return body.includes(`"${MARK}${SEPARATOR}`);
+}

@@ -104,6 +104,25 @@ describe("a call that another maker's model has signed", () => {
   });
 });
 
+test("a conversation that moves here from another maker's model comes without what that model signed", () => {
+  const foreign = signatureText(google, 'anthropic');
+  const content = [
+    { type: 'thinking', thinking: 'hm', signature: foreign },
+    { type: 'thinking', thinking: '', signature: foreign },
+    { type: 'tool_use', id: 'c1', name: 'now', input: {} },
+  ];
+  const body = { model: 'claude-opus-5', max_tokens: 9, messages: [user, { role: 'assistant', content }] };
+  const head = peek(Buffer.from(JSON.stringify(body)));
+  const sent = JSON.parse(
+    Buffer.concat(anthropicMessages.splice(head, { model: 'm' })).toString(),
+  ) as unknown;
+  expect(sent).toEqual({
+    ...body,
+    model: 'm',
+    messages: [user, { role: 'assistant', content: [content[2]] }],
+  });
+});
+
 describe('thinking', () => {
   test.each<[object, Partial<TurnRequest>]>([
     [{ thinking: { type: 'enabled', budget_tokens: 3000 } }, { reasoningTokens: 3000 }],

@@ -1,9 +1,15 @@
 // Reads of a request's bytes what admission and routing need, and writes the same bytes for an upstream that speaks this
 // dialect with nothing but the model changed: cache marks depend on the order and the spelling of everything before them.
+// Only a conversation that comes from another maker's model is written anew, without what that model has signed: Claude would
+// refuse it.
 import { scanObject, wantedKeys } from '../../json/scan.ts';
 import { splice as spliceBytes } from '../../json/splice.ts';
+import { hasForeignSignature } from '../../turn/signature.ts';
 import type { RequestHead, SpliceTarget } from '../dialect.ts';
 import { ambiguousKey, booleanAt, GATEWAY_KEY, modelAt, span, withoutGateway } from '../head-fields.ts';
+import { shapeEdits } from '../shape-body.ts';
+import { unsigned } from './foreign.ts';
+import { decode, encode } from './request.ts';
 
 const keys = wantedKeys('model', 'stream', GATEWAY_KEY);
 
@@ -23,6 +29,16 @@ export function peek(body: Buffer): RequestHead {
   };
 }
 
-export function splice(head: RequestHead, target: SpliceTarget): readonly Buffer[] {
+export function splice(original: RequestHead, target: SpliceTarget): readonly Buffer[] {
+  const head = hasForeignSignature(original.body) ? withoutForeign(original) : original;
+  if (target.omitsModel === true || target.adds !== undefined) {
+    return spliceBytes(head.body, shapeEdits(head.body, target));
+  }
   return spliceBytes(head.body, [{ ...head.spans.model!, text: JSON.stringify(target.model) }]);
+}
+
+function withoutForeign(head: RequestHead): RequestHead {
+  const request = decode(head);
+  const messages = request.messages.map(unsigned).filter(({ parts }) => parts.length > 0);
+  return { ...peek(Buffer.from(JSON.stringify(encode({ ...request, messages })))), gateway: head.gateway };
 }

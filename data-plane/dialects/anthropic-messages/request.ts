@@ -261,6 +261,8 @@ function decodeReasoning(thinking: JsonObject, config: JsonObject): Partial<Turn
   const display = isShown === undefined ? {} : { showReasoning: isShown === 'true' };
   if (thinking.type === 'disabled') return { reasoningEffort: 'none' };
   if (typeof config.effort === 'string') return { reasoningEffort: config.effort, ...display };
+  // Left to itself, a model thinks as it does at this effort.
+  if (thinking.type === 'adaptive') return { reasoningEffort: 'high', ...display };
   if (thinking.type !== 'enabled') return display;
   const tokens = typeof thinking.budget_tokens === 'number' ? thinking.budget_tokens : BUDGET_MIN;
   return { reasoningTokens: tokens, ...display };
@@ -269,7 +271,7 @@ function decodeReasoning(thinking: JsonObject, config: JsonObject): Partial<Turn
 function decodeTool(tool: unknown, index: number): Tool {
   if (!isObject(tool)) throw wrongType(`tools[${index}]`, 'an object');
   const isFunction = isObject(tool.input_schema) && (tool.type === undefined || tool.type === 'custom');
-  if (!isFunction) return { name: textOf(tool.name), extras: { whole: tool } };
+  if (!isFunction) return { name: textOf(tool.name), isPrivate: true, extras: { whole: tool } };
   if (typeof tool.name !== 'string') throw wrongType(`tools[${index}].name`, 'a string');
   const known = defined({
     description: typeof tool.description === 'string' ? tool.description : undefined,
