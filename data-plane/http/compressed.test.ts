@@ -173,8 +173,9 @@ describe('a request', () => {
     const headers = { ...json, 'content-encoding': coding };
     const { status } = await send('POST', '/v1/chat/completions', headers, sent);
     expect(status).toBe(200);
-    const [request] = provider.requests();
-    expect(request!.body.toString()).toBe(body);
+    // Those who left a moment ago may still be arriving there.
+    const request = provider.requests().find(({ body: received }) => received.toString() === body);
+    expect(request).toBeDefined();
     expect(request!.headers).not.toHaveProperty('content-encoding');
   });
 

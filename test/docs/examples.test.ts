@@ -44,6 +44,16 @@ const untried: readonly Untried[] = [
     begins: 'nats stream add',
     why: 'the command line tool of NATS would have to be installed',
   },
+  {
+    document: 'docs/files-and-batches.md',
+    begins: 'const client = new OpenAI(',
+    why: 'test/e2e/files.test.ts does it with the SDK; only a vendor keeps files',
+  },
+  {
+    document: 'docs/realtime.md',
+    begins: 'const client = new OpenAI(',
+    why: 'test/e2e/realtime.test.ts does it with the SDK; only a vendor holds sessions',
+  },
 ];
 
 /** The settings that documents take to be in the environment of a configuration file. */
