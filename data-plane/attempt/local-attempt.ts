@@ -2,6 +2,7 @@
 // before there is something good to send, stopped when the client leaves, settled once and before the last byte.
 import { SignalboxError } from '#shared/errors.ts';
 import type { LocalPassage, LocalPiece, Task } from '../passage/task.ts';
+import { truncated } from '../turn/truncated.ts';
 import {
   AttemptRecord,
   type AttemptResult,
@@ -11,7 +12,7 @@ import {
   servedBy,
   type Target,
 } from './attempt-record.ts';
-import { type AnswerHead, type AnswerListener, brokeOff, type ClientAnswer } from './relay.ts';
+import type { AnswerHead, AnswerListener, ClientAnswer } from './relay.ts';
 
 /** What a provider over the network would have answered with. */
 const STATUS = 200;
@@ -53,7 +54,7 @@ export class LocalAttempt implements AnswerListener {
         if (piece.isLast) return this.#complete(piece.bytes);
         await this.#pass(piece);
       }
-      return this.#fail(brokeOff());
+      return this.#fail(truncated());
     } catch (thrown) {
       return this.#fail(signal.aborted ? (signal.reason as SignalboxError) : SignalboxError.from(thrown));
     } finally {

@@ -2,8 +2,9 @@
 // are taken through the tap and sent together, a client that reads slowly slows its upstream instead of filling memory,
 // and nothing is sent before there is something good to send, because the first byte is what makes failing over
 // impossible.
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import type { StreamReport, StreamTap } from '../dialects/dialect.ts';
+import { truncated } from '../turn/truncated.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 
 /** The client's end of an answer, whatever carries it. */
@@ -99,7 +100,7 @@ export class StreamRelay {
     const { bytes, report } = tap.end();
     this.#closed = true;
     const isWhole = report.complete || (tap.endsWithConnection === true && cut === undefined);
-    const error = report.error ?? (isWhole ? undefined : (cut ?? brokeOff()));
+    const error = report.error ?? (isWhole ? undefined : (cut ?? truncated()));
     // Bytes left over by a cut are half an event; a proper end may just lack the blank line behind the last one.
     const rest = cut || error ? noBytes : bytes;
     return {
@@ -171,11 +172,4 @@ function flushLater(relay: StreamRelay): void {
   } catch (thrown) {
     relay.fault(thrown);
   }
-}
-
-export function brokeOff(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

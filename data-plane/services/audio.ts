@@ -1,6 +1,6 @@
 // Speech to words and words to speech as OpenAI has them. Transcripts come as JSON, text or subtitles and pass as they are;
 // sound passes while it is being made.
-import { EventTap } from './event-tap.ts';
+import { eventTap } from './event-tap.ts';
 import { ownForm } from './own-form.ts';
 import { detailsOf, formReader, jsonReader } from './read-request.ts';
 import type { Service, ServiceRequest } from './service.ts';
@@ -10,7 +10,7 @@ import { counted } from './usage.ts';
 const transcript = ownForm({
   holds: 'text',
   mayBeText: true,
-  tap: ({ stream }) => (stream ? () => new EventTap({ endings: 1, count: () => '' }) : undefined),
+  tap: ({ stream }) => (stream ? () => eventTap({ endings: 1, count: () => '' }) : undefined),
 });
 
 export const audioTranscriptions: Service = Object.freeze<Service>({
@@ -36,7 +36,7 @@ const sound = ownForm({
   tap: (request) => {
     const count = () => countCharacters(request);
     if (!request.stream) return () => soundTap(count());
-    return () => new EventTap({ endings: 1, count, meters: { output: 'outputAudio' } });
+    return () => eventTap({ endings: 1, count, meters: { output: 'outputAudio' } });
   },
 });
 

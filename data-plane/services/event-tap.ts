@@ -2,12 +2,9 @@
 // the event that ends it. Parts of pictures and of sound are large and say nothing that is metered, so large events are read
 // only when they hold one of the words that matter.
 import { SignalboxError } from '#shared/errors.ts';
-import type { StreamReport, StreamTap } from '../dialects/dialect.ts';
+import type { StreamReport } from '../dialects/dialect.ts';
+import { type EventWatcher, PassingTap } from '../dialects/passing-tap.ts';
 import { errorInStream } from '../dialects/read-error.ts';
-import { EventBoundary } from '../framing/event-boundary.ts';
-import { HeldBytes } from '../framing/held-bytes.ts';
-import { readEvent } from '../framing/sse.ts';
-import { parseJson } from '../json/parse.ts';
 import { isObject, type JsonObject, textOf } from '../json/values.ts';
 import { readTokens, type TokenMeters } from './usage.ts';
 
@@ -24,45 +21,51 @@ const telling = ['"usage"', '"error"', '.completed"', '.done"'] as const;
 /** `image_generation.completed`, `transcript.text.done`, `speech.audio.done`. */
 const ENDING = /\.(completed|done)$/;
 const DONE = '[DONE]';
-const noBytes = Buffer.alloc(0);
 
-export class EventTap implements StreamTap {
+export function eventTap(options: EventTapOptions): PassingTap {
+  return new PassingTap(new UsageWatcher(options));
+}
+
+class UsageWatcher implements EventWatcher {
   readonly #options: EventTapOptions;
-  readonly #boundary = new EventBoundary();
-  readonly #held = new HeldBytes();
   #endings = 0;
   #isDone = false;
   #usage: JsonObject | undefined;
   #error: SignalboxError | undefined;
-  #isBroken = false;
 
   constructor(options: EventTapOptions) {
     this.#options = options;
   }
 
-  get isBroken(): boolean {
-    return this.#isBroken;
+  isPlain(event: Buffer): boolean {
+    return event.length > SMALL_EVENT_BYTES && !telling.some((word) => event.includes(word));
   }
 
-  push(bytes: Buffer): Buffer {
-    const passing: Buffer[] = [];
-    let start = 0;
-    for (let end = this.#boundary.next(bytes, 0); end !== -1; end = this.#boundary.next(bytes, start)) {
-      this.#held.append(bytes.subarray(start, end));
-      const event = this.#held.take();
-      this.#look(event, true);
-      if (this.#isBroken) return Buffer.concat(passing);
-      passing.push(event);
-      start = end;
-    }
-    if (start < bytes.length) this.#held.append(bytes.subarray(start));
-    return passing.length === 1 ? passing[0]! : Buffer.concat(passing);
+  isMark(data: string): boolean {
+    this.#isDone ||= data === DONE;
+    return data === DONE;
   }
 
-  end(): { bytes: Buffer; report: StreamReport } {
-    const left = this.#held.take();
-    const isPassing = left.length > 0 && !this.#isBroken && this.#look(left, false);
-    return { bytes: isPassing && this.#error === undefined ? left : noBytes, report: this.report() };
+  note(value: JsonObject): void {
+    const type = textOf(value.type);
+    if (type === 'error' || isObject(value.error)) this.#error ??= errorInStream(value);
+    if (isObject(value.usage)) this.#usage = value.usage;
+    if (ENDING.test(type)) this.#endings += 1;
+  }
+
+  /** A model that does not stream may answer whole; whoever relays has seen to that before. */
+  errorInBody(): undefined {
+    return undefined;
+  }
+
+  unreadable(cause: unknown): SignalboxError {
+    return new SignalboxError('upstream_invalid', 'The provider sent an event that cannot be read.', {
+      cause,
+    });
+  }
+
+  refuse(error: SignalboxError): void {
+    this.#error ??= error;
   }
 
   report(): StreamReport {
@@ -75,45 +78,5 @@ export class EventTap implements StreamTap {
       error: this.#error,
       complete: isComplete && this.#error === undefined,
     };
-  }
-
-  /** Notes what the event says, and returns whether it was something complete. */
-  #look(event: Buffer, isWhole: boolean): boolean {
-    if (isWhole && event.length > SMALL_EVENT_BYTES && !telling.some((word) => event.includes(word)))
-      return true;
-    const data = readEvent(event)?.data.trim() ?? '';
-    if (data === '') return isWhole;
-    if (data === DONE) {
-      this.#isDone = true;
-      return true;
-    }
-    let value: unknown;
-    try {
-      value = parseJson(data);
-    } catch (cause) {
-      return isWhole && this.#refuse(cause);
-    }
-    if (!isObject(value)) return isWhole && this.#refuse(undefined);
-    this.#note(value);
-    return true;
-  }
-
-  #note(value: JsonObject): void {
-    const type = textOf(value.type);
-    if (type === 'error' || isObject(value.error)) this.#error ??= errorInStream(value);
-    if (isObject(value.usage)) this.#usage = value.usage;
-    if (ENDING.test(type)) this.#endings += 1;
-  }
-
-  #refuse(cause: unknown): false {
-    this.#isBroken = true;
-    this.#error ??= new SignalboxError(
-      'upstream_invalid',
-      'The provider sent an event that cannot be read.',
-      {
-        cause,
-      },
-    );
-    return false;
   }
 }

@@ -1,7 +1,7 @@
 // Pictures as OpenAI has them: made from words, changed, or varied. Models that count tokens say how many; the others charge by
 // picture, size and quality, so those are kept.
 import { scanObject, wantedKeys } from '../json/scan.ts';
-import { EventTap } from './event-tap.ts';
+import { eventTap } from './event-tap.ts';
 import { ownForm } from './own-form.ts';
 import { detailsOf, eitherReader, formReader, jsonReader } from './read-request.ts';
 import type { Service, ServiceRequest } from './service.ts';
@@ -13,7 +13,7 @@ const priced = ['n', 'size', 'quality'];
 const form = ownForm({
   holds: 'data',
   count: (request, answer) => countImages(request, imagesIn(answer)),
-  tap: (request) => (request.stream ? () => new EventTap(imageEvents(request)) : undefined),
+  tap: (request) => (request.stream ? () => eventTap(imageEvents(request)) : undefined),
 });
 
 export const imagesGenerations: Service = Object.freeze<Service>({

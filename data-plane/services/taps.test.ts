@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-import { EventTap, type EventTapOptions } from './event-tap.ts';
+import { type EventTapOptions, eventTap } from './event-tap.ts';
 import { soundTap } from './sound-tap.ts';
 
 const picture = 'x'.repeat(40_000);
@@ -18,7 +18,7 @@ function stream(...events: readonly (object | string)[]): Buffer {
 }
 
 function pass(pieces: readonly Buffer[], given = options) {
-  const tap = new EventTap(given);
+  const tap = eventTap(given);
   const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
   const { bytes, report } = tap.end();
   return { output: Buffer.concat([...passed, bytes]), report };
@@ -44,7 +44,7 @@ describe('events', () => {
   });
 
   test('pass whole or not at all', () => {
-    const tap = new EventTap(options);
+    const tap = eventTap(options);
     const bytes = stream(partial);
     expect(tap.push(bytes.subarray(0, bytes.length - 1))).toHaveLength(0);
     expect(tap.push(bytes.subarray(bytes.length - 1)).equals(bytes)).toBe(true);

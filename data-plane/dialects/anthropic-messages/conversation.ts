@@ -1,8 +1,8 @@
 // The messages of a request, written. The rules are Anthropic's: what the operator says stands apart, user and assistant take
 // turns and the user begins, all results of one turn's tools stand in one message and before any words, no text is empty.
-import { SignalboxError } from '#shared/errors.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { Message, Part } from '../../turn/request.ts';
+import { callArguments } from '../call-arguments.ts';
 import type { Unsupported } from '../dialect.ts';
 
 interface Conversation {
@@ -118,7 +118,13 @@ function encodePart(part: Part, place: Place): readonly JsonObject[] {
     case 'tool-call':
       return [
         ...carrierOf(part),
-        { ...more, type: 'tool_use', id: part.id, name: part.name, input: inputOf(part.arguments, path) },
+        {
+          ...more,
+          type: 'tool_use',
+          id: part.id,
+          name: part.name,
+          input: callArguments(part.arguments, path),
+        },
       ];
     case 'tool-result':
       return [{ ...more, ...resultOf(part, place) }];
@@ -156,21 +162,6 @@ function resultOf(part: Extract<Part, { kind: 'tool-result' }>, place: Place): J
     ...(form === 'absent' ? {} : { content }),
     ...(part.isError === undefined ? {} : { is_error: part.isError }),
   };
-}
-
-function inputOf(text: string, path: string): unknown {
-  if (text.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {
-    // Told below, like what is JSON and no object.
-  }
-  throw new SignalboxError(
-    'invalid_request',
-    `The arguments of a tool call in "${path}" have to be a JSON object.`,
-    { param: path },
-  );
 }
 
 /** A data URL with its parameters, as `data:image/png;name=a.png;base64,…`. */

@@ -1,11 +1,12 @@
 // What an upstream answers, as events. One machine reads streams and whole bodies: a whole message is fed to it as the events
 // it would have been streamed as. Blocks are renumbered, because their indexes may have gaps; pings, unknown events and a
 // second message_start say nothing; usage is reported once, at the end, with the last value of every count.
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectOf, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, Extras, TurnEvent } from '../../turn/events.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
 import { citationOf } from './citations.ts';
@@ -229,11 +230,4 @@ function textIn(head: BlockHead, block: JsonObject): string {
 
 function extrasOf(fields: JsonObject): Extras {
   return { dialect: DIALECT, fields };
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

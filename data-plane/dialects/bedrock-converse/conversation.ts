@@ -1,9 +1,9 @@
 // The messages of a request, written. The rules are Bedrock's: what the operator says stands apart, user and assistant take
 // turns and the user begins, results of tools stand before words, no text is blank and none of the assistant's last ends in a
 // space, and a mark up to which a prompt may be kept is a block of its own, behind what it marks.
-import { SignalboxError } from '#shared/errors.ts';
-import { isObject, type JsonObject } from '../../json/values.ts';
+import type { JsonObject } from '../../json/values.ts';
 import type { Message, Part } from '../../turn/request.ts';
+import { callArguments } from '../call-arguments.ts';
 import type { Unsupported } from '../dialect.ts';
 import { type DocumentNames, encodeFile, encodeImage } from './media.ts';
 import type { ConverseModel } from './models.ts';
@@ -119,7 +119,7 @@ function encodePart(part: Part, path: string, writing: Writing): readonly JsonOb
     case 'file':
       return encodeFile(part, path, writing);
     case 'tool-call': {
-      const input = inputOf(part.arguments, path);
+      const input = callArguments(part.arguments, path);
       return [{ toolUse: { toolUseId: names.id(part.id), name: names.name(part.name), input } }];
     }
     case 'tool-result':
@@ -151,19 +151,4 @@ function resultOf(part: Extract<Part, { kind: 'tool-result' }>, path: string, wr
     content: content.length === 0 ? [{ text: NO_OUTPUT }] : content,
     ...(part.isError === undefined ? {} : { status: part.isError ? 'error' : 'success' }),
   };
-}
-
-function inputOf(text: string, path: string): JsonObject {
-  if (text.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {
-    // Told below, like what is JSON and no object.
-  }
-  throw new SignalboxError(
-    'invalid_request',
-    `The arguments of a tool call in "${path}" have to be a JSON object.`,
-    { param: path },
-  );
 }

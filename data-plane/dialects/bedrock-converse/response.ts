@@ -8,6 +8,7 @@ import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectOf, objectsIn, textOf } from '../../json/values.ts';
 import type { BlockHead, TurnEvent } from '../../turn/events.ts';
 import type { TurnRequest } from '../../turn/request.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { messageEvents, readCitation, readRedacted } from './content.ts';
 import { exceptionError, faultIn } from './errors.ts';
@@ -241,11 +242,4 @@ class ConverseReader implements Reader {
 function stopSequenceIn(fields: JsonObject): string | undefined {
   const value = fields.stop_sequence ?? objectOf(fields.delta).stop_sequence;
   return typeof value === 'string' ? value : undefined;
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

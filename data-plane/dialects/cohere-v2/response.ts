@@ -1,12 +1,13 @@
 // What Cohere answers, as events. One machine reads streams and whole bodies: a whole answer is fed to it as the events it would
 // have been streamed as. A plan of tool calls is reasoning; sources may be named after the text they belong to has ended, so a
 // block ends only when another begins.
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectOf, objectsIn, textOf } from '../../json/values.ts';
 import type { BlockHead, TurnEvent } from '../../turn/events.ts';
 import type { TurnRequest } from '../../turn/request.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
 import { citationsIn, logprobsIn } from './annotations.ts';
@@ -234,11 +235,4 @@ type DeltaExtent = Pick<Extract<TurnEvent, { type: 'block-delta' }>, 'citations'
 function failure(reason: string, words: string, type: unknown): SignalboxError {
   const message = words === '' ? `The provider stopped with the reason "${reason}".` : words;
   return errorInStream({ message, type: textOf(type) || reason });
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

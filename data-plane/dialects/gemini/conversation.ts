@@ -1,10 +1,10 @@
 // The contents of a request, written. What this dialect's own clients sent is put together as it was. Everyone else's messages follow
 // Google's rules: what the operator says stands apart, all results of one turn's tools stand in one content, a call follows what it
 // answers without a word of the model in between that is not its own, and no text is empty.
-import { SignalboxError } from '#shared/errors.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { Message, Part } from '../../turn/request.ts';
 import { type Signature, signatureText } from '../../turn/signature.ts';
+import { callArguments } from '../call-arguments.ts';
 import type { EncodeTarget } from '../dialect.ts';
 import { type Media, writeMedia } from './media.ts';
 import { type Head, type Piece, piecesOf } from './message.ts';
@@ -175,7 +175,7 @@ function encodePart(part: Part, place: Place): readonly JsonObject[] {
       const call = {
         ...idOf(part.id, place),
         name: part.name,
-        args: argumentsOf(part.arguments, place.path),
+        args: callArguments(part.arguments, place.path),
       };
       return [{ functionCall: call, ...signatureOf(part.signature, place.target) }];
     }
@@ -208,21 +208,6 @@ function encodeMedia(part: Media, { path, target }: Place): readonly JsonObject[
       : 'this provider does not fetch from addresses, and the gateway does not either. Send the content as a data URL.';
   target.unsupported(path, remedy);
   return [];
-}
-
-function argumentsOf(text: string, path: string): JsonObject {
-  if (text.trim() === '') return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {
-    // Told below, like what is JSON and no object.
-  }
-  throw new SignalboxError(
-    'invalid_request',
-    `The arguments of a tool call in "${path}" have to be a JSON object.`,
-    { param: path },
-  );
 }
 
 type ToolResult = Extract<Part, { kind: 'tool-result' }>;

@@ -9,6 +9,7 @@ import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, Citation, EndReason, TokenLogprob, TurnEvent } from '../../turn/events.ts';
 import { parseSignature, type Signature } from '../../turn/signature.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
 import { readCitations } from './citations.ts';
@@ -357,12 +358,5 @@ function malformed(finish: string): SignalboxError {
   return new SignalboxError(
     'upstream_error',
     `The model ended with ${finish}: what it wrote cannot be read. Send the request again.`,
-  );
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
   );
 }

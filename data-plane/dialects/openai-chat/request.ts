@@ -7,10 +7,16 @@ import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from 
 import { effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import {
+  type PlainField,
+  plainNames,
+  plainRestored,
+  readPlain,
+  scalarAt,
+  writePlain,
+} from '../plain-fields.ts';
 import { adopt } from './adopt.ts';
 import { cacheControlOf, decodeMessage, encodeMessage } from './message.ts';
-
-type Scalar = 'number' | 'integer' | 'string' | 'boolean';
 
 /** Fields whose value is the same on both sides. */
 const plainFields = [
@@ -26,14 +32,10 @@ const plainFields = [
   { wire: 'reasoning_effort', name: 'reasoningEffort', type: 'string' },
   { wire: 'service_tier', name: 'serviceTier', type: 'string' },
   { wire: 'verbosity', name: 'verbosity', type: 'string' },
-] as const satisfies readonly {
-  readonly wire: string;
-  readonly name: keyof TurnRequest;
-  readonly type: Scalar;
-}[];
+] as const satisfies readonly PlainField[];
 
 export const fieldNames: FieldNames = {
-  ...Object.fromEntries(plainFields.map(({ wire, name }) => [name, wire])),
+  ...plainNames(plainFields),
   maxOutputTokens: 'max_completion_tokens',
   toolChoice: 'tool_choice',
   responseFormat: 'response_format',
@@ -41,19 +43,11 @@ export const fieldNames: FieldNames = {
   choices: 'n',
 };
 
-const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
-  number: (value) => typeof value === 'number',
-  integer: (value) => Number.isInteger(value),
-  string: (value) => typeof value === 'string',
-  boolean: (value) => typeof value === 'boolean',
-};
-
 /** Throws `invalid_json` or `invalid_request` naming the field. */
 export function decode(head: RequestHead): TurnRequest {
   const wire = parseJson(head.body);
   if (!isObject(wire)) throw wrongType('', 'an object');
-  const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
-  const limit = scalar(wire, 'max_completion_tokens', 'integer') ?? scalar(wire, 'max_tokens', 'integer');
+  const limit = scalarAt(wire, 'max_completion_tokens', 'integer') ?? scalarAt(wire, 'max_tokens', 'integer');
   const stop = decodeStop(wire.stop);
   const toolChoice = decodeToolChoice(wire.tool_choice);
   const format = decodeFormat(wire.response_format);
@@ -63,7 +57,7 @@ export function decode(head: RequestHead): TurnRequest {
     stream: head.stream,
     messages: listOf(wire, 'messages').map((message, index) => decodeMessage(message, `messages[${index}]`)),
     tools: (wire.tools == null ? [] : listOf(wire, 'tools')).map(decodeTool),
-    ...Object.fromEntries(plain.filter(([, value]) => value !== undefined)),
+    ...readPlain(wire, plainFields),
     ...(limit === undefined ? {} : { maxOutputTokens: limit as number }),
     ...(stop === undefined ? {} : { stop }),
     ...(toolChoice === undefined ? {} : { toolChoice }),
@@ -78,7 +72,6 @@ export function decode(head: RequestHead): TurnRequest {
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras } = request;
   if (target !== undefined) refuseUnknown(request, target);
-  const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
   const left =
     target === undefined
       ? {}
@@ -94,7 +87,7 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
       ? { stream_options: { include_usage: true } }
       : {}),
     ...(request.tools.length === 0 ? {} : { tools: request.tools.map(encodeTool) }),
-    ...defined({ ...Object.fromEntries(plain), ...left }),
+    ...defined({ ...writePlain(request, plainFields), ...left }),
     ...encodeLogprobs(request),
     ...encodeLimit(request, target),
     ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
@@ -148,7 +141,7 @@ function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): 
     logprobs: wire.logprobs === true,
     top_logprobs: wire.logprobs === true && topLogprobs(wire.top_logprobs) > 0,
     max_completion_tokens: wire.max_completion_tokens != null && wire.max_tokens == null,
-    ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
+    ...plainRestored(wire, plainFields),
   };
   return (
     rest(
@@ -250,13 +243,6 @@ function encodeFormat(format: ResponseFormat, written: unknown): JsonObject {
   const outer = isObject(written) ? written : {};
   if (format.kind === 'schema') return { ...outer, type: 'json_schema', json_schema: format.fields };
   return { ...outer, type: format.kind === 'json' ? 'json_object' : 'text' };
-}
-
-function scalar(wire: JsonObject, field: string, type: Scalar): unknown {
-  const value = wire[field];
-  if (value == null) return undefined;
-  if (!scalarChecks[type](value)) throw wrongType(field, `${type === 'integer' ? 'an' : 'a'} ${type}`);
-  return value;
 }
 
 function listOf(wire: JsonObject, field: string): readonly unknown[] {

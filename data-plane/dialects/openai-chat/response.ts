@@ -2,12 +2,13 @@
 // to be complete. It is keyed by choice and by tool-call index, takes a choice as ended by whatever finish chunk comes
 // first, and reports usage once, at the end, with the last value seen, because vendors send it on one chunk, on several or on
 // all of them.
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import { prefixedId } from '#shared/ids.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer } from '../openai-errors.ts';
 import { type FoundUsage, findUsage } from '../openai-usage.ts';
@@ -341,11 +342,4 @@ function endFields(choices: readonly Choice[], late: JsonObject): JsonObject | u
     ...(ofChoices.length === 0 ? {} : { choices: Object.fromEntries(ofChoices) }),
   };
   return Object.keys(fields).length === 0 ? undefined : fields;
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

@@ -2,12 +2,18 @@
 // extras under its own name, and so is a prompt in a form that no conversation has; decode followed by encode gives back the
 // body as it was.
 import { parseJson } from '../../json/parse.ts';
-import { defined, isObject, type JsonObject, rest, wrongType } from '../../json/values.ts';
+import { isObject, type JsonObject, rest, wrongType } from '../../json/values.ts';
 import type { Message, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import {
+  type PlainField,
+  plainNames,
+  plainRestored,
+  readPlain,
+  scalarAt,
+  writePlain,
+} from '../plain-fields.ts';
 import { promptText } from './prompt.ts';
-
-type Scalar = 'number' | 'integer' | 'string';
 
 /** Fields whose value is the same on both sides. */
 const plainFields = [
@@ -20,14 +26,10 @@ const plainFields = [
   { wire: 'n', name: 'choices', type: 'integer' },
   { wire: 'seed', name: 'seed', type: 'integer' },
   { wire: 'user', name: 'endUser', type: 'string' },
-] as const satisfies readonly {
-  readonly wire: string;
-  readonly name: keyof TurnRequest;
-  readonly type: Scalar;
-}[];
+] as const satisfies readonly PlainField[];
 
 export const fieldNames: FieldNames = {
-  ...Object.fromEntries(plainFields.map(({ wire, name }) => [name, wire])),
+  ...plainNames(plainFields),
   messages: 'prompt',
   stop: 'stop',
   logprobs: 'logprobs',
@@ -38,16 +40,15 @@ export function decode(head: RequestHead): TurnRequest {
   const wire = parseJson(head.body);
   if (!isObject(wire)) throw wrongType('', 'an object');
   checkPrompt(wire.prompt);
-  const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
   const stop = decodeStop(wire.stop);
-  const top = scalar(wire, 'logprobs', 'integer');
+  const top = scalarAt(wire, 'logprobs', 'integer');
   const text = promptText(wire.prompt);
   return {
     model: head.model,
     stream: head.stream,
     messages: text === undefined ? [] : [{ role: 'user', parts: [{ kind: 'text', text }] }],
     tools: [],
-    ...defined(Object.fromEntries(plain)),
+    ...readPlain(wire, plainFields),
     ...(stop === undefined ? {} : { stop }),
     ...(typeof top === 'number' ? { logprobs: { top } } : {}),
     extras: spellings(wire),
@@ -62,7 +63,7 @@ function spellings(wire: JsonObject): JsonObject {
     stream: wire.stream === true,
     stop: Array.isArray(wire.stop),
     logprobs: typeof wire.logprobs === 'number',
-    ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
+    ...plainRestored(wire, plainFields),
   };
   const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
   return rest(wire, restored) ?? {};
@@ -71,7 +72,6 @@ function spellings(wire: JsonObject): JsonObject {
 /** With a target, for an upstream that has nothing newer; without, as the client wrote it. */
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras, messages } = request;
-  const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
   return {
     ...extras,
     model: request.model,
@@ -80,7 +80,7 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
     ...(request.stream && target !== undefined && target.usageUnasked !== true
       ? { stream_options: { include_usage: true } }
       : {}),
-    ...defined(Object.fromEntries(plain)),
+    ...writePlain(request, plainFields),
     ...(request.stop === undefined ? {} : { stop: encodeStop(request.stop, extras.stop) }),
     ...(request.logprobs === undefined ? {} : { logprobs: request.logprobs.top }),
   };
@@ -121,17 +121,4 @@ function decodeStop(stop: unknown): readonly string[] | undefined {
 
 function encodeStop(stop: readonly string[], written: unknown): string | readonly string[] {
   return typeof written === 'string' && stop.length === 1 ? stop[0]! : stop;
-}
-
-const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
-  number: (value) => typeof value === 'number',
-  integer: (value) => Number.isInteger(value),
-  string: (value) => typeof value === 'string',
-};
-
-function scalar(wire: JsonObject, field: string, type: Scalar): unknown {
-  const value = wire[field];
-  if (value == null) return undefined;
-  if (!scalarChecks[type](value)) throw wrongType(field, `${type === 'integer' ? 'an' : 'a'} ${type}`);
-  return value;
 }

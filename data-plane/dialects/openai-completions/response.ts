@@ -1,10 +1,11 @@
 // What an upstream answers, as events. One machine reads streams and whole bodies: a whole body is a chunk in which every choice
 // happens to be complete. The text of each choice is one block.
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason, TurnEvent } from '../../turn/events.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer } from '../openai-errors.ts';
 import { type FoundUsage, findUsage } from '../openai-usage.ts';
@@ -184,11 +185,4 @@ class CompletionReader implements Reader {
     this.#events = [];
     return events;
   }
-}
-
-function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
 }

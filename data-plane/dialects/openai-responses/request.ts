@@ -7,6 +7,14 @@ import { defined, isObject, type JsonObject, objectOf, rest, textOf, wrongType }
 import { effortOf } from '../../turn/reasoning.ts';
 import type { Message, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import {
+  type PlainField,
+  plainNames,
+  plainRestored,
+  readPlain,
+  scalarAt,
+  writePlain,
+} from '../plain-fields.ts';
 import { encodeItems } from './conversation.ts';
 import { decodeItems } from './items.ts';
 import {
@@ -18,8 +26,6 @@ import {
   encodeToolChoice,
 } from './tools.ts';
 
-type Scalar = 'number' | 'integer' | 'string' | 'boolean';
-
 /** Fields whose value is the same on both sides. */
 const plainFields = [
   { wire: 'temperature', name: 'temperature', type: 'number' },
@@ -29,14 +35,10 @@ const plainFields = [
   { wire: 'max_output_tokens', name: 'maxOutputTokens', type: 'integer' },
   { wire: 'parallel_tool_calls', name: 'parallelToolCalls', type: 'boolean' },
   { wire: 'service_tier', name: 'serviceTier', type: 'string' },
-] as const satisfies readonly {
-  readonly wire: string;
-  readonly name: keyof TurnRequest;
-  readonly type: Scalar;
-}[];
+] as const satisfies readonly PlainField[];
 
 export const fieldNames: FieldNames = {
-  ...Object.fromEntries(plainFields.map(({ wire, name }) => [name, wire])),
+  ...plainNames(plainFields),
   toolChoice: 'tool_choice',
   responseFormat: 'text.format',
   verbosity: 'text.verbosity',
@@ -46,13 +48,6 @@ export const fieldNames: FieldNames = {
   endUser: 'user',
 };
 
-const scalarChecks: Readonly<Record<Scalar, (value: unknown) => boolean>> = {
-  number: (value) => typeof value === 'number',
-  integer: (value) => Number.isInteger(value),
-  string: (value) => typeof value === 'string',
-  boolean: (value) => typeof value === 'boolean',
-};
-
 const LOGPROBS = 'message.output_text.logprobs';
 const ENCRYPTED_REASONING = 'reasoning.encrypted_content';
 
@@ -60,13 +55,12 @@ const ENCRYPTED_REASONING = 'reasoning.encrypted_content';
 export function decode(head: RequestHead): TurnRequest {
   const wire = parseJson(head.body);
   if (!isObject(wire)) throw wrongType('', 'an object');
-  const plain = plainFields.map(({ wire: field, name, type }) => [name, scalar(wire, field, type)] as const);
   const text = objectOf(wire.text);
   const reasoning = objectOf(wire.reasoning);
   const summary = textOf(reasoning.summary) || textOf(reasoning.generate_summary);
   const toolChoice = decodeToolChoice(wire.tool_choice);
   const known = defined({
-    ...Object.fromEntries(plain),
+    ...readPlain(wire, plainFields),
     toolChoice,
     responseFormat: decodeFormat(text.format),
     verbosity: textOf(text.verbosity) || undefined,
@@ -102,7 +96,7 @@ function decodeInput(input: unknown): readonly Message[] {
 }
 
 function decodeLogprobs(wire: JsonObject): TurnRequest['logprobs'] {
-  const top = scalar(wire, 'top_logprobs', 'integer');
+  const top = scalarAt(wire, 'top_logprobs', 'integer');
   const isIncluded = Array.isArray(wire.include) && wire.include.includes(LOGPROBS);
   return isIncluded || (typeof top === 'number' && top > 0)
     ? { top: typeof top === 'number' ? top : 0 }
@@ -118,7 +112,7 @@ function spellings(wire: JsonObject): JsonObject {
     instructions: typeof wire.instructions === 'string',
     input: typeof input === 'string' || (Array.isArray(input) && input.length > 0),
     tools: Array.isArray(tools) && tools.length > 0,
-    ...Object.fromEntries(plainFields.map((field) => [field.wire, wire[field.wire] !== null])),
+    ...plainRestored(wire, plainFields),
   };
   return (
     rest(
@@ -132,7 +126,6 @@ function spellings(wire: JsonObject): JsonObject {
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras, messages } = request;
   if (target !== undefined) refuseUnknown(request, target);
-  const plain = plainFields.map(({ wire, name }) => [wire, request[name]] as const);
   const penalties = target === undefined ? {} : { presence_penalty: undefined, frequency_penalty: undefined };
   const spoken = messages.filter((message) => message.extras?.isInstructions !== true);
   return {
@@ -147,7 +140,7 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
     ...(request.toolChoice === undefined
       ? {}
       : { tool_choice: encodeToolChoice(request.toolChoice, extras.tool_choice) }),
-    ...defined({ ...Object.fromEntries(plain), ...penalties }),
+    ...defined({ ...writePlain(request, plainFields), ...penalties }),
     ...encodeText(request),
     ...encodeReasoning(request, target),
     ...encodeEndUser(request),
@@ -219,13 +212,6 @@ function withoutMemory({ model, logprobs, reasoningEffort }: TurnRequest): JsonO
 /** Whether a model of this name reasons: others refuse to be asked for what they thought. */
 function reasons(model: string): boolean {
   return /(^|\/)(o[1-9]|gpt-[5-9]|gpt-oss|codex)(?!.*-chat)/.test(model);
-}
-
-function scalar(wire: JsonObject, field: string, type: Scalar): unknown {
-  const value = wire[field];
-  if (value == null) return undefined;
-  if (!scalarChecks[type](value)) throw wrongType(field, `${type === 'integer' ? 'an' : 'a'} ${type}`);
-  return value;
 }
 
 function listOf(wire: JsonObject, field: string): readonly unknown[] {

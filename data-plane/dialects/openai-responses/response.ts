@@ -7,12 +7,13 @@ import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectOf, objectsIn, rest, rowFor, textOf } from '../../json/values.ts';
 import type { EndReason, TurnEvent } from '../../turn/events.ts';
+import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer, errorInEvent } from './errors.ts';
 import { ItemReader } from './item-reader.ts';
 import { memberText } from './member-text.ts';
 import { type FoundUsage, findUsage } from './usage.ts';
-import { DIALECT, lifecycleEvents, truncated, unreadable } from './wire.ts';
+import { DIALECT, lifecycleEvents, unreadable } from './wire.ts';
 
 export function reader(): Reader {
   return new ResponseReader();

@@ -38,10 +38,3 @@ export function unreadable(cause: unknown): SignalboxError {
     { cause },
   );
 }
-
-export function truncated(): SignalboxError {
-  return new SignalboxError(
-    'upstream_truncated',
-    'The answer of the provider broke off before it was finished. What has arrived is incomplete; send the request again.',
-  );
-}
