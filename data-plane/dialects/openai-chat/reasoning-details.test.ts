@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { TurnEvent } from '../../turn/events.ts';
-import { unfoldBlock } from '../../turn/fold.ts';
+import { foldTurn, unfoldBlock } from '../../turn/fold.ts';
 import type { Part, TurnRequest } from '../../turn/request.ts';
 import type { Signature } from '../../turn/signature.ts';
 import { openaiChat } from './index.ts';
@@ -133,5 +133,57 @@ test('pictures that a tool returned follow its result in a message of the user',
   expect(messages.map(({ role }) => role)).toEqual(['tool', 'tool', 'user', 'user']);
   expect(messages[2]).toMatchObject({
     content: [{ text: 'Attached to the result of a:' }, { type: 'image_url' }],
+  });
+});
+
+describe('what a provider of this dialect says besides', () => {
+  const message = {
+    role: 'assistant',
+    content: 'x',
+    reasoning: 'hm',
+    reasoning_details: [
+      { type: 'reasoning.text', text: 'hm', signature: 'signed', format: 'anthropic-claude-v1', index: 0 },
+    ],
+    annotations: [
+      {
+        type: 'url_citation',
+        url_citation: { url: 'https://example.com', title: 'Example', start_index: 0, end_index: 1 },
+      },
+    ],
+    tool_calls: [
+      {
+        id: 't1',
+        type: 'function',
+        extra_content: { google: { thought_signature: 'g-signed' } },
+        function: { name: 'now', arguments: '{}' },
+      },
+    ],
+  };
+  const logprobs = {
+    content: [
+      { token: 'x', logprob: -0.5, bytes: [120], top_logprobs: [{ token: 'y', logprob: -1, bytes: null }] },
+    ],
+    refusal: null,
+  };
+  const choice = { index: 0, message, logprobs, finish_reason: 'tool_calls' };
+  const body = { id: 'c1', object: 'chat.completion', created: 1, model: 'm', choices: [choice] };
+  const events = openaiChat.unfold(Buffer.from(JSON.stringify(body)));
+
+  test('reaches clients of other dialects in words that they know', () => {
+    const [folded] = foldTurn(events).choices;
+    expect(folded!.blocks.find(({ head }) => head.kind === 'reasoning')?.signature).toEqual(anthropic);
+    expect(folded!.toolCalls[0]?.signature).toEqual(google);
+    expect(folded!.blocks.flatMap(({ citations }) => citations)).toEqual([
+      { url: 'https://example.com', title: 'Example', start: 0, end: 1 },
+    ]);
+    expect(folded!.blocks.flatMap((block) => block.logprobs)).toEqual([
+      { token: 'x', logprob: -0.5, bytes: [120], top: [{ token: 'y', logprob: -1 }] },
+    ]);
+  });
+
+  test('is said once to clients of this one, whole or streamed', () => {
+    expect(messageOf(events)).toMatchObject({ reasoning_details: message.reasoning_details });
+    expect(collected(events).details).toEqual(message.reasoning_details);
+    expect(collected(events).calls[0]).toMatchObject({ extra_content: { google: {} } });
   });
 });

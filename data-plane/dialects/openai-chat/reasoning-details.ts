@@ -50,6 +50,13 @@ function signatureIn(detail: JsonObject): Signature | undefined {
   return { maker, value, ...(id === '' ? {} : { id }) };
 }
 
+/** The signature that a provider's list holds, for the block of reasoning it came with. */
+export function detailsSignature(details: unknown): Signature | undefined {
+  return objectsIn(details)
+    .map(signatureIn)
+    .findLast((signature) => signature !== undefined);
+}
+
 export function callSignatureField(signature: Signature | undefined): JsonObject {
   if (signature?.maker !== 'google') return {};
   return { extra_content: { google: { thought_signature: signature.value } } };

@@ -28,8 +28,9 @@ interface OpenBlock {
   /** No delta has been written. */
   isEmpty: boolean;
   hasText: boolean;
-  /** Of reasoning, which is repeated with its signature. */
+  /** Of reasoning, which is repeated with its signature, unless the provider has said that itself. */
   text: string;
+  hasDetails: boolean;
 }
 
 type Delta = Extract<TurnEvent, { type: 'block-delta' }>;
@@ -79,7 +80,7 @@ class ChatWriter implements Writer {
     const frames = this.#openChoice(head.choice);
     const callIndex = this.#calls.get(head.choice) ?? 0;
     if (head.kind === 'tool-call') this.#calls.set(head.choice, callIndex + 1);
-    this.#blocks.set(index, { head, callIndex, isEmpty: true, hasText: false, text: '' });
+    this.#blocks.set(index, { head, callIndex, isEmpty: true, hasText: false, text: '', hasDetails: false });
     return frames;
   }
 
@@ -100,6 +101,7 @@ class ChatWriter implements Writer {
       ...(annotations.length === 0 ? {} : { annotations }),
       ...objectOf(extras.delta),
     };
+    block.hasDetails ||= objectOf(extras.delta).reasoning_details !== undefined;
     const written = extras.logprobs ?? (logprobs === undefined ? null : writeLogprobs(logprobs));
     return [...opening, this.#chunk(block.head.choice, delta, { logprobs: written })];
   }
@@ -128,7 +130,7 @@ class ChatWriter implements Writer {
     signature: Signature | undefined,
   ): Frame[] {
     const detail = reasoningDetail(block.text, signature, isRedacted, this.#details);
-    if (detail === undefined) return [];
+    if (detail === undefined || block.hasDetails) return [];
     this.#details += 1;
     return [this.#chunk(choice, { reasoning_details: [detail] }, {})];
   }

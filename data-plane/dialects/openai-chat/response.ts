@@ -6,14 +6,17 @@ import type { SignalboxError } from '#shared/errors.ts';
 import { prefixedId } from '#shared/ids.ts';
 import type { Frame } from '../../framing/frame.ts';
 import { parseJson } from '../../json/parse.ts';
-import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/values.ts';
+import { isObject, type JsonObject, objectOf, objectsIn, rest, textOf } from '../../json/values.ts';
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
+import type { Signature } from '../../turn/signature.ts';
 import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer } from '../openai-errors.ts';
 import { type FoundUsage, findUsage } from '../openai-usage.ts';
 import { errorInStream } from '../read-error.ts';
+import { citationsIn, readLogprobs } from './annotations.ts';
 import { argumentsText, changedFields, contentPieces, deltaExtras, withoutNulls } from './delta.ts';
+import { callSignature, detailsSignature } from './reasoning-details.ts';
 import { DIALECT, DONE, unreadable, wireReasons } from './wire.ts';
 
 export function reader(): Reader {
@@ -54,10 +57,14 @@ interface Choice {
   /** Text-like blocks follow one another; a change of kind closes the one before. */
   flow: { readonly kind: FlowKind; readonly index: number } | undefined;
   readonly calls: Call[];
+  /** Of the reasoning under way. */
+  signature: Signature | undefined;
   hadCalls: boolean;
   finish: string | undefined;
   extras: JsonObject;
 }
+
+type Delta = Extract<TurnEvent, { type: 'block-delta' }>;
 
 interface Call {
   readonly id: string;
@@ -162,6 +169,7 @@ class ChatReader implements Reader {
     const extras = deltaExtras(wire, delta);
     choice.extras = { ...choice.extras, ...withoutNulls(rest(wire, choiceFields)) };
 
+    choice.signature = detailsSignature(delta.reasoning_details) ?? choice.signature;
     let carried = extras;
     const emit = (kind: FlowKind, text: string, audioId = '') => {
       this.#delta(this.#flow(choice, kind, audioId), text, carried);
@@ -218,7 +226,14 @@ class ChatReader implements Reader {
     if (known !== undefined && !isAnother) return known;
 
     if (choice.flow !== undefined) this.#closeFlow(choice, choice.flow.index);
-    const head: BlockHead = { kind: 'tool-call', choice: choice.index, id: id || prefixedId('call'), name };
+    const signature = callSignature(wire);
+    const head: BlockHead & { kind: 'tool-call' } = {
+      kind: 'tool-call',
+      choice: choice.index,
+      id: id || prefixedId('call'),
+      name,
+      ...(signature === undefined ? {} : { signature }),
+    };
     const call: Call = { id: head.id, wireIndex, block: this.#openBlock(head), looksComplete: false };
     choice.calls.push(call);
     choice.hadCalls = true;
@@ -233,6 +248,7 @@ class ChatReader implements Reader {
       index: key,
       flow: undefined,
       calls: [],
+      signature: undefined,
       hadCalls: false,
       finish: undefined,
       extras: {},
@@ -251,7 +267,10 @@ class ChatReader implements Reader {
   }
 
   #closeFlow(choice: Choice, index: number): void {
-    this.#events.push({ type: 'block-end', index });
+    const { signature } = choice;
+    const isSigned = choice.flow?.kind === 'reasoning' && signature !== undefined;
+    this.#events.push({ type: 'block-end', index, ...(isSigned ? { signature } : {}) });
+    if (isSigned) choice.signature = undefined;
     choice.flow = undefined;
   }
 
@@ -274,7 +293,7 @@ class ChatReader implements Reader {
     this.#events.push(
       extras === undefined
         ? { type: 'block-delta', index, text }
-        : { type: 'block-delta', index, text, extras: extrasOf(extras) },
+        : { type: 'block-delta', index, text, ...canonicalIn(extras), extras: extrasOf(extras) },
     );
   }
 
@@ -315,6 +334,16 @@ class ChatReader implements Reader {
     this.#events = [];
     return events;
   }
+}
+
+/** What other dialects have words for too. */
+function canonicalIn({ logprobs, delta }: JsonObject): Pick<Delta, 'logprobs' | 'citations'> {
+  const tokens = readLogprobs(logprobs);
+  const citations = citationsIn(objectOf(delta).annotations);
+  return {
+    ...(tokens.length === 0 ? {} : { logprobs: tokens }),
+    ...(citations.length === 0 ? {} : { citations }),
+  };
 }
 
 function extrasOf(fields: JsonObject): Extras {
