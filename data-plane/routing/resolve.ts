@@ -7,7 +7,11 @@ export type Resolution =
   | { readonly kind: 'route'; readonly route: Route }
   | { readonly kind: 'deployments'; readonly deployments: readonly Deployment[] };
 
+/** A segment of dots alone: where a provider has the model in its path, it would be a step to somewhere else. */
+const step = /(^|\/)\.{1,2}(\/|$)/;
+
 export function resolve(snapshot: Snapshot, name: string): Resolution | undefined {
+  if (step.test(name)) return undefined;
   const target = followAliases(snapshot.aliases, name);
   if (target === undefined) return undefined;
   const route = snapshot.routes.get(target);

@@ -59,9 +59,12 @@ describe('a name', () => {
     expect(names(snapshot, 'openai/odd')).toEqual([slashed.id]);
   });
 
-  test.each(['openai/', '/gpt-4o', 'unknown/gpt-4o', ''])('%j means nothing', (name) => {
-    expect(resolve(snapshot, name)).toBeUndefined();
-  });
+  test.each(['openai/', '/gpt-4o', 'unknown/gpt-4o', '', 'openai/..', 'openai/../x', 'openai/.', '..'])(
+    '%j means nothing',
+    (name) => {
+      expect(resolve(snapshot, name)).toBeUndefined();
+    },
+  );
 
   test('that providers claim goes to the first of them and keeps the others for failover', () => {
     expect(names(snapshot, 'gpt-4.1')).toEqual(['openai/gpt-4.1', 'backup/gpt-4.1']);

@@ -51,11 +51,13 @@ const models = [
   "a model/with spaces & ümlaut ☃ (1)!*'",
 ];
 const anyText = fc.string({ unit: 'grapheme', maxLength: 30 });
+/** Dots alone would be a step in the path; such names lead to no model. */
+const anyModel = anyText.filter((name) => !/^\.{1,2}$/.test(name));
 
 describe('any request', () => {
   test('is signed as another implementation signs it', async () => {
     const path = fc
-      .tuple(fc.oneof(fc.constantFrom(...models), anyText), fc.constantFrom('converse', 'converse-stream'))
+      .tuple(fc.oneof(fc.constantFrom(...models), anyModel), fc.constantFrom('converse', 'converse-stream'))
       .map(([model, call]) => `/model/${encodeURIComponent(model)}/${call}`);
     const query = fc
       .dictionary(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 20 }), anyText, { maxKeys: 4 })
