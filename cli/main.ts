@@ -1,6 +1,6 @@
 // The `signalbox` command. Its flags are the rows of the table of environment variables, so that whatever can be set one
 // way can be set the other; secrets have no flags, because command lines can be read by other users.
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { version } from '#shared/build.ts';
 import {
   type Command as CommandName,
@@ -19,6 +19,7 @@ type Run = (settings: Settings, options: Readonly<Record<string, string>>) => Pr
 interface CommandRow {
   readonly name: CommandName;
   readonly summary: string;
+  readonly arguments?: readonly Argument[];
   readonly options?: readonly Option[];
   /** Loaded only when it is the one, so that `check` does not wait for the planes. */
   readonly load: () => Promise<Run>;
@@ -51,6 +52,24 @@ const commandTable: readonly CommandRow[] = [
     load: async () => (await import('./commands/join-token.ts')).joinToken,
   },
   {
+    name: 'explain',
+    summary: 'say where a request would go and why, without sending it',
+    arguments: [new Argument('<model>', 'what the request would ask for')],
+    options: [
+      new Option('--url <url>', 'the admin API').default('http://127.0.0.1:8080'),
+      new Option('--api <name>', 'the operation or dialect that the request would use').default('chat'),
+      new Option('--key <id>', 'whose request it would be'),
+      new Option('--stream', 'as a stream'),
+      new Option('--body <file>', 'the request as a client would send it'),
+      new Option('--input-tokens <count>', 'how long the prompt would be'),
+      new Option('--tools', 'with tools').conflicts('body'),
+      new Option('--vision', 'with a picture').conflicts('body'),
+      new Option('--node <id>', 'the data plane that shall answer'),
+      new Option('--json', 'print the answer as it is'),
+    ],
+    load: async () => (await import('./commands/explain.ts')).explain,
+  },
+  {
     name: 'check',
     summary: 'check a configuration file',
     load: async () => (await import('./commands/check.ts')).check,
@@ -75,11 +94,14 @@ function flagsFor(command: CommandName): FlagRow[] {
   });
 }
 
-function define(program: Command, { name, summary, options = [], load }: CommandRow): void {
+function define(program: Command, row: CommandRow): void {
+  const { name, summary, arguments: places = [], options = [], load } = row;
   const command = program.command(name).summary(summary).description(summary);
   const flags = flagsFor(name);
   for (const option of [...flags.map((flag) => flag.option), ...options]) command.addOption(option);
-  command.action(async (given: Record<string, string>) => {
+  for (const place of places) command.addArgument(place);
+  command.action(async (...values: readonly unknown[]) => {
+    const given = textsOf(places, values);
     const chosen: Flags = Object.fromEntries(
       flags.flatMap(({ setting, option }) => {
         const value = given[option.attributeName()];
@@ -89,6 +111,13 @@ function define(program: Command, { name, summary, options = [], load }: Command
     const run = await load();
     process.exit(await run(readSettings(process.env, chosen), given));
   });
+}
+
+/** Arguments by their names, then options; one without a value is "true". */
+function textsOf(places: readonly Argument[], values: readonly unknown[]): Record<string, string> {
+  const named = places.map((place, index) => [place.name(), values[index]]);
+  const all = [...named, ...Object.entries(values[places.length] as object)];
+  return Object.fromEntries(all.map(([name, value]) => [name, String(value)]));
 }
 
 const program = new Command('signalbox').version(version).description('A self-hosted LLM gateway.');

@@ -1,6 +1,7 @@
 // One replica of the control plane, put together: the only file that knows all of its parts. They start in the order in
 // which they need each other and stop in the opposite one.
 import { join } from 'node:path';
+import { systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { prefixedId } from '#shared/ids.ts';
 import { Secret } from '#shared/secret.ts';
@@ -8,14 +9,19 @@ import { Shutdown } from '#shared/shutdown.ts';
 import type { HealthReport } from './api/health.ts';
 import { nodesApi } from './api/nodes.ts';
 import { providerModelsApi } from './api/provider-models.ts';
+import { healthApi } from './api/provider-status.ts';
 import { configurationResources } from './api/resources.ts';
+import { routeStatisticsApi } from './api/route-stats.ts';
+import { routesExplainApi } from './api/routes-explain.ts';
 import { createApi } from './api/server.ts';
 import { usageApi } from './api/usage.ts';
 import type { ControlPlane, ControlPlaneOptions } from './config.ts';
 import { type Core, openCore } from './core.ts';
 import { type Delivery, startDelivery } from './delivery/server.ts';
 import { systemActor } from './domain/actor.ts';
+import { startHealthCollector } from './health/collector.ts';
 import { readOrCreateKeyFile } from './secrets/key-file.ts';
+import { requestExplainer } from './services/explain.ts';
 import { ProviderCheck } from './services/provider-check.ts';
 import { watermarks } from './store/ledger.ts';
 import { startIngestion } from './usage/ingest.ts';
@@ -44,6 +50,8 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
   shutdown.add('database', () => core.close());
   const ingestion = await startIngestion({ db: core.db, bus, log, metrics });
   shutdown.add('usage ingestion', () => ingestion.close());
+  const health = startHealthCollector({ bus, metrics });
+  shutdown.add('health collection', () => health.close());
   // Kept across restarts, so that a replica which crashed finds what it left marked as its own.
   const replicaId = readOrCreateKeyFile(join(options.dataDirectory, 'replica.id'), () =>
     prefixedId('replica'),
@@ -55,9 +63,12 @@ async function start(options: ControlPlaneOptions, shutdown: Shutdown): Promise<
   const api = await createApi({
     plugins: [
       ...configurationResources(core),
+      routesExplainApi(requestExplainer({ db: core.db, delivery })),
       providerModelsApi(new ProviderCheck({ objects: core.objects, delivery })),
       nodesApi({ db: core.db, delivery }),
       usageApi(core.db),
+      routeStatisticsApi({ db: core.db, objects: core.objects, clock: systemClock }),
+      healthApi({ objects: core.objects, health }),
     ],
     adminKey: core.adminKey.key,
     health: () => healthOf(core, delivery, stopping),

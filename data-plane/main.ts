@@ -4,8 +4,10 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { ExplainedRequest } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import type { Bus } from '#shared/bus/bus.ts';
-import { systemClock } from '#shared/clock.ts';
+import { type Clock, systemClock } from '#shared/clock.ts';
+import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
@@ -16,8 +18,14 @@ import { type Journal, openJournal } from './meter/journal.ts';
 import { startPublisher } from './meter/publisher.ts';
 import { createProviders } from './providers/registry.ts';
 import { openResponseStore } from './responses/open.ts';
+import type { HealthBook } from './routing/health/health-book.ts';
+import { startProbing } from './routing/health/probes.ts';
+import { startHealthSharing } from './routing/health/sharing.ts';
+import { RoutingState } from './routing/routing-state.ts';
+import { probeProvider } from './snapshot/probe-provider.ts';
+import type { SnapshotSource } from './snapshot/snapshot.ts';
 import { startSync } from './snapshot/sync.ts';
-import { createUpstreamClient } from './upstream/client.ts';
+import { createUpstreamClient, type UpstreamClient } from './upstream/client.ts';
 
 export interface DataPlaneOptions {
   readonly host: string;
@@ -80,6 +88,7 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
     region,
     advertisedAddress: `${isWildcard(host) ? hostname() : host}:${port}`,
     upstream,
+    explain: (request) => explainAt(parts.gateway, request),
     providerFor: createProviders({ upstream, clock, environment: options.environment }),
     load: () => parts.gateway?.inFlight ?? 0,
     spoolBytes: () => parts.journal?.bytes() ?? 0,
@@ -101,8 +110,11 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
 
   const responses = openResponseStore({ redisUrl: options.redisUrl, clock, log });
   shutdown.add('responses', () => responses.close());
+  const routing = new RoutingState();
+  watchHealth({ ...options, nodeId, health: routing.health, upstream, snapshots: sync, clock }, shutdown);
   const gateway = createGateway({
     snapshots: sync,
+    routing,
     ledger: journal.ledger,
     upstream,
     responses,
@@ -131,6 +143,34 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
       return shutdown.run();
     },
   };
+}
+
+interface HealthParts extends Pick<DataPlaneOptions, 'bus' | 'region' | 'log' | 'metrics'> {
+  readonly nodeId: string;
+  readonly health: HealthBook;
+  readonly upstream: UpstreamClient;
+  readonly snapshots: SnapshotSource;
+  readonly clock: Clock;
+}
+
+/** What is known of providers beyond the requests made here: what other nodes say, and what asking them for free says. */
+function watchHealth(parts: HealthParts, shutdown: Shutdown): void {
+  const { bus, snapshots, upstream, clock } = parts;
+  const random = Math.random;
+  const sharing = startHealthSharing({ ...parts, broadcast: bus.broadcast, random });
+  shutdown.add('health sharing', () => sharing.close());
+  const probing = startProbing({
+    ...parts,
+    random,
+    snapshot: () => snapshots.current(),
+    probe: (provider) => probeProvider(provider, snapshots.current(), { upstream, clock }),
+  });
+  shutdown.add('provider probes', () => probing.close());
+}
+
+function explainAt(gateway: Gateway | undefined, request: ExplainedRequest): ReturnType<Gateway['explain']> {
+  if (gateway !== undefined) return gateway.explain(request);
+  throw new SignalboxError('not_ready', 'This data plane has just started. Try again in a moment.');
 }
 
 /** Listening everywhere is no address to be reached at. */

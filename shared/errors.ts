@@ -104,6 +104,13 @@ export const errorTable = {
     type: 'overloaded_error',
     title: 'The provider is overloaded',
   },
+  queue_full: { status: 503, ...capacity, type: 'overloaded_error', title: 'Too many requests are waiting' },
+  queue_timeout: {
+    status: 503,
+    ...capacity,
+    type: 'overloaded_error',
+    title: 'The request waited too long to be sent on',
+  },
   upstream_unauthorized: {
     status: 502,
     ...upstream,

@@ -88,6 +88,14 @@ export const limits = {
   asksPerNodeMax: 4,
   /** Keys of one provider that are tried for one question. */
   askKeysMax: 8,
+  /** Half of a message between the planes. */
+  explainBodyBytesMax: 256 * KIB,
+  /** Each is looked at several times, between requests; more are no answer that a person reads. */
+  explainCandidatesMax: 100,
+  /** Keys that are shown of one candidate; with so many of each, an answer still fits one message between the planes. */
+  explainKeysMax: 16,
+  /** How often lots are drawn to tell how likely it is that somebody comes first. */
+  explainDraws: 32,
   /** The longest list known, OpenRouter's, is about 1 MB. */
   modelListBytesMax: 8 * MIB,
   /** With names of the longest kind, a list of so many still fits one message between the planes. */
@@ -97,6 +105,90 @@ export const limits = {
   /** Every target at most once; this bounds absurd configurations. */
   attemptsPerRequestMax: 8,
 
+  /** One failure is chance, five in a row are not. */
+  breakerFailuresInARowMax: 5,
+  /** Whoever fails more often than it succeeds costs more than it gives. */
+  breakerFailureShareMax: 0.5,
+  /** Below this many recent requests a share is chance. */
+  breakerEvidenceMin: 10,
+  /** A restart of a process takes a few seconds. */
+  breakerPauseMsMin: 2 * SECOND,
+  /** However long an outage lasts, its end is noticed within a minute. */
+  breakerPauseMsMax: MINUTE,
+  /** Enough to tell a recovery from luck, few enough to fail without harm. */
+  breakerProbesMax: 3,
+  /** Half a minute ago counts half: outages last minutes, and nobody should pay for one an hour later. */
+  healthHalfLifeMs: 30 * SECOND,
+  /** A server that has just come back has cold caches and a queue in front of it. */
+  slowStartMs: 30 * SECOND,
+  /** Whom nobody asked for so long is unknown again. */
+  healthForgetMs: 60 * MINUTE,
+  /** How often a node tells the others how everyone is doing: a second is what news may take. */
+  healthDigestMs: SECOND,
+  /** Troubles come in bursts; the news of them are put together for this long. */
+  healthUrgentMs: 100,
+  /** Three digests that did not come: the node is gone, and so is what it knew. */
+  healthDigestLifeMs: 3 * SECOND,
+  /** Whom a node has not asked for so long it has nothing to say about. */
+  healthRecentMs: 30 * SECOND,
+  /** What one node uses within half a minute; those in trouble and the busiest are told first. */
+  healthSubjectsPerDigestMax: 256,
+  /** About a hundred bytes each, and a tenth of what NATS takes. */
+  healthDigestBytesMax: 96 * KIB,
+  /** A deployment's id joins four names. */
+  healthSubjectLengthMax: 1100,
+  /** Larger fleets work as well on what so many of them see. */
+  healthNodesMax: 256,
+  /** Neither a wrong clock at a provider nor a wrong digest may cost more than this. */
+  healthRestMsMax: 10 * MINUTE,
+  /** As when a breaker is half open, but each node asks for itself. */
+  healthCautiousProbesMax: 1,
+  /** Between two probes of a provider that is shut off; free of charge, but not of effort. */
+  probeOpenMs: 2 * SECOND,
+  /** Between two probes of a provider that nobody has asked. */
+  probeIdleMs: MINUTE,
+  /** A handshake or a list of models across the world, and some patience. */
+  probeMsMax: 10 * SECOND,
+  /** Requests come first. */
+  probesAtOnceMax: 4,
+  /** Retries may add a fifth to a route's load, not multiply it. */
+  retryShareMax: 0.2,
+  /** A quiet route may still fail over a few times. */
+  retryFloor: 10,
+  /** The budget looks back about this long. */
+  retryHalfLifeMs: 10 * SECOND,
+  /** Before the same provider is asked again that has just said it is busy: first less than this … */
+  failoverBackoffMsMin: 100,
+  /** … and never more: a caller is waiting. */
+  failoverBackoffMsMax: SECOND,
+  /** When everyone is shut off, one is tried all the same for this share of its usual time, so that an outage is told quickly. */
+  lastResortTimeShare: 0.25,
+  /** Targets asked and passed over that one request keeps in mind. */
+  trailStepsMax: 32,
+  /** The header that tells where a request went. Clients take 16 KiB of headers in all. */
+  trailHeaderBytesMax: 2 * KIB,
+  /** Why one target was asked, in a row of the ledger. */
+  trailReasonLengthMax: 200,
+  /** An answer that is longer and breaks off is not gone on with: it is kept in memory and sent as part of a prompt. */
+  continuedTextLengthMax: MIB,
+  /** Conversations whose prompts are taken to be warm somewhere; each is about two hundred bytes. */
+  warmPromptsMax: 50_000,
+  /** Providers keep the prompt of a conversation that pauses for about so long. */
+  warmPromptMs: 5 * MINUTE,
+  /** Places in which something is chosen; each is a few hundred bytes. */
+  routingPlacesMax: 50_000,
+  /** Urgent, usual and patient with steps between; more only invite everyone to be the most urgent. */
+  queuePriorityMax: 9,
+  /** Everyone in line may be looked at when a place becomes free, a few hundredths of a microsecond each. */
+  queueLengthMax: 1000,
+  /** A few times what usually runs at once; a longer line would be waited in for nothing. */
+  queueLengthDefault: 100,
+  /** Half of what impatient clients wait before they give up. */
+  queueWaitMsDefault: 10 * SECOND,
+  /** Nobody is told to come back at once. */
+  shedRetryMsMin: SECOND,
+  /** However slow the last minutes were, they say little of what comes after the next one. */
+  shedRetryMsMax: MINUTE,
   /** OpenAI takes events of up to 15 MiB in a realtime session; one that is larger is refused there. */
   realtimeMessageBytesMax: 16 * MIB,
   /** A session holds two connections and up to a few MiB on their way; thousands of calls belong on more instances. */
@@ -150,6 +242,10 @@ export const limits = {
   apiPageRowsMax: 500,
   /** What fits on a screen or two. */
   apiPageRowsDefault: 50,
+  /** A week: percentiles are found by reading every single attempt of that time. */
+  routeStatisticsHoursMax: 168,
+  /** Deployments, and kinds of their errors, that the statistics of one route tell apart. */
+  routeStatisticsRowsMax: 1000,
   /** Names become map keys, log fields and table columns. */
   nameLengthMax: 128,
   /** Metadata describes a key; it is not a database. */

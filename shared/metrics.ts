@@ -69,11 +69,35 @@ export const metricTable = {
     kind: 'counter',
     help: 'Usage batches the bus did not take; they are sent again.',
   },
+  signalbox_breaker_state: {
+    kind: 'gauge',
+    help: 'Whether a provider is asked: 0 closed (it is), 1 half open, 2 open (it is not).',
+    labels: ['provider'],
+  },
+  signalbox_breakers: {
+    kind: 'gauge',
+    help: 'Keys, deployments and providers that are shut off or on trial.',
+    labels: ['kind', 'state'],
+  },
+  signalbox_provider_probes_total: {
+    kind: 'counter',
+    help: 'Free probes of providers, by what they found.',
+    labels: ['provider', 'finding'],
+  },
+  signalbox_health_digests_total: {
+    kind: 'counter',
+    help: 'Health digests between data planes: sent, unsent, taken, refused.',
+    labels: ['outcome'],
+  },
   signalbox_event_loop_stall_seconds: {
     kind: 'gauge',
     help: 'Longest event-loop stall since the last scrape.',
   },
   signalbox_nodes_connected: { kind: 'gauge', help: 'Data planes with a stream to this control plane.' },
+  signalbox_health_nodes: {
+    kind: 'gauge',
+    help: 'Data planes whose health digests have been heard within three seconds.',
+  },
   signalbox_config_revision: {
     kind: 'gauge',
     help: 'The newest configuration revision this control plane has built.',

@@ -38,6 +38,7 @@ describe('who may import whom', () => {
     { from: 'control-plane/store/', never: /^control-plane\/(services|api|delivery|usage)\// },
     { from: 'control-plane/delivery/', never: /^control-plane\/(services|api|usage)\// },
     { from: 'control-plane/usage/', never: /^control-plane\/(services|api|delivery)\// },
+    { from: 'control-plane/health/', never: /^control-plane\/(?!health\/)/ },
     { from: 'control-plane/services/', never: /^control-plane\/api\// },
     { from: 'data-plane/turn/', never: /^data-plane\/(?!turn\/)/ },
     { from: 'data-plane/framing/', never: /^data-plane\/(?!framing\/)/ },

@@ -7,7 +7,10 @@ import { Secret } from '#shared/secret.ts';
 import { openDatabase } from '../store/database.ts';
 import { nodesApi } from './nodes.ts';
 import { providerModelsApi } from './provider-models.ts';
+import { healthApi } from './provider-status.ts';
 import { configurationResources } from './resources.ts';
+import { routeStatisticsApi } from './route-stats.ts';
+import { routesExplainApi } from './routes-explain.ts';
 import { type Api, createApi } from './server.ts';
 import { usageApi } from './usage.ts';
 
@@ -33,8 +36,11 @@ const api: Api = await createApi({
   plugins: [
     ...configurationResources({ db, objects: {}, keys: {}, declared: {} } as never),
     providerModelsApi({} as never),
+    routesExplainApi({} as never),
     nodesApi({ db, delivery: {} as never }),
     usageApi(db),
+    routeStatisticsApi({ db } as never),
+    healthApi({ objects: {}, health: {} } as never),
   ],
   adminKey: new Secret('admin-key-of-this-test'),
   health: () => ({ status: 'ready', revision: 1, database: 'up' }),

@@ -61,7 +61,8 @@ function routesOf(row: Kind, objects: ObjectService): ApiPlugin {
   };
   return async function objectKindRoutes(app) {
     app.addHook('preValidation', async (request) => {
-      request.body = withoutReadOnly(request.body);
+      const body = withoutReadOnly(request.body);
+      request.body = row.alternative ? row.alternative.translate(body) : body;
     });
     await app.register(readingRoutes(resource));
     await app.register(writingRoutes(resource));
@@ -97,7 +98,7 @@ function readingRoutes({ row, path, shown, objects, describe }: Resource): ApiPl
 }
 
 function writingRoutes({ row, path, shown, objects, describe }: Resource): ApiPlugin {
-  const { kind, title, input } = row;
+  const { kind, title, input, alternative } = row;
   return async function objectWritingRoutes(app) {
     app.post(
       path,
@@ -105,7 +106,7 @@ function writingRoutes({ row, path, shown, objects, describe }: Resource): ApiPl
         schema: {
           ...describe(`Create ${article(title)}`),
           querystring: writeQuery,
-          body: input,
+          body: alternative ? z.union([input, alternative.form]) : input,
           response: { 201: shown },
         },
       },

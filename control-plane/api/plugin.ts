@@ -22,7 +22,11 @@ export const apiTags = [
   { name: 'Providers', description: 'Accounts at vendors: type, base URL, keys.' },
   { name: 'Models', description: 'Public model names and the deployments behind them.' },
   { name: 'Aliases', description: 'Other names for models and routes.' },
-  { name: 'Routes', description: 'Virtual models with a strategy over models and a fallback chain.' },
+  {
+    name: 'Routes',
+    description:
+      'Virtual models with a strategy over models and a fallback chain. `/api/routes` is the same as `/api/v1/routes`.',
+  },
   { name: 'Keys', description: 'API keys that applications present.' },
   { name: 'Configuration', description: 'Revisions, the configuration file, and who changed what.' },
   { name: 'Nodes', description: 'Data planes and what they run.' },

@@ -45,6 +45,9 @@ const CLOSE_MS_MAX = 2_000;
 /** The id of a deployment joins four names, and each character may be written as three. */
 const PATH_PARAMETER_LENGTH_MAX = 4096;
 
+/** Where other gateways have their routes; ours are found there too. */
+const unversionedRoutes = /^\/api\/routes(?=[/?]|$)/;
+
 /** A caller's id is kept when it is harmless in a log and a header. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/;
 
@@ -59,6 +62,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     return503OnClosing: true,
     routerOptions: { maxParamLength: PATH_PARAMETER_LENGTH_MAX },
     genReqId: requestIdOf,
+    rewriteUrl: ({ url = '/' }) => url.replace(unversionedRoutes, '/api/v1/routes'),
     clientErrorHandler: answerUnparsable,
     frameworkErrors: problemHandler(options.log) as never,
   });

@@ -214,6 +214,7 @@ describe('requests', () => {
         tags: ['chat', 'batch-8'],
         metadata: {},
         upstream_id: 'chatcmpl-1',
+        trail: 'priority 1',
       },
     ]);
   });

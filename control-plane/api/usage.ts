@@ -24,9 +24,12 @@ const word = z
   .refine((value) => !value.includes('\0'), 'must not contain a zero byte');
 const text = word.max(limits.nameLengthMax).optional();
 const count = z.int();
-const cost = z.string().nullable().describe('Billionths of a dollar, as text; null while no price is known.');
+export const costSchema = z
+  .string()
+  .nullable()
+  .describe('Billionths of a dollar, as text; null while no price is known.');
 
-const tokensSchema = z
+export const tokensSchema = z
   .object({
     input: count.describe('Input at the full price: neither cached nor audio.'),
     input_cache_read: count,
@@ -46,7 +49,7 @@ const sumsSchema = z.object({
   cancelled: count,
   interrupted: count,
   tokens: tokensSchema,
-  cost_nanodollars: cost,
+  cost_nanodollars: costSchema,
   unpriced_attempts: count.describe('Attempts without a known price; the cost does not contain them.'),
 });
 
@@ -97,11 +100,12 @@ const requestSchema = z
     first_byte_ms: count.describe('0 when no answer byte came.'),
     tokens: tokensSchema.nullable().describe('Null when the provider did not say.'),
     raw_usage: z.string().describe('The usage object as the provider sent it.'),
-    cost_nanodollars: cost,
+    cost_nanodollars: costSchema,
     price_version: z.string().nullable(),
     tags: z.array(z.string()).describe('Of the deployment, then of the request.'),
     metadata: z.record(z.string(), z.string()).describe('What the client said about the request.'),
     upstream_id: z.string(),
+    trail: z.string().describe('Why this target was asked.'),
   })
   .meta({ id: 'Request' });
 
@@ -206,7 +210,7 @@ function dayFromNumber(number: number): string {
 
 type TokenColumns = Pick<StoredAttempt, keyof UsageSums & `${string}_tokens`>;
 
-function showTokens(row: TokenColumns): z.input<typeof tokensSchema> {
+export function showTokens(row: TokenColumns): z.input<typeof tokensSchema> {
   return {
     input: Number(row.input_tokens),
     input_cache_read: Number(row.input_cache_read_tokens),
@@ -262,5 +266,6 @@ function showAttempt(row: StoredAttempt): z.input<typeof requestSchema> {
     tags: row.tags,
     metadata: row.metadata,
     upstream_id: row.upstream_id,
+    trail: row.trail,
   };
 }

@@ -2,9 +2,9 @@ import { create } from '@bufbuild/protobuf';
 import { expect, test, vi } from 'vitest';
 import { AnswerSchema, HelloSchema, Question } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { limits } from '#shared/limits.ts';
-import { type AskedNode, askNode, PendingQuestions, type ProviderQuestion } from './ask.ts';
+import { type AskedNode, askNode, type NodeQuestion, PendingQuestions } from './ask.ts';
 
-const question: ProviderQuestion = { provider: 'openai', question: Question.CHECK, revision: 5n };
+const question: NodeQuestion = { provider: 'openai', question: Question.CHECK, revision: 5n };
 
 function node(nodeId: string, sketch: Partial<AskedNode> & { answers?: boolean } = {}): AskedNode {
   const { answers = true, ...more } = sketch;
@@ -18,7 +18,7 @@ function node(nodeId: string, sketch: Partial<AskedNode> & { answers?: boolean }
   };
 }
 
-async function whoAnswers(nodes: readonly AskedNode[], more: Partial<ProviderQuestion> = {}) {
+async function whoAnswers(nodes: readonly AskedNode[], more: Partial<NodeQuestion> = {}) {
   const { node: asked, answer } = await askNode(() => nodes, { ...question, ...more });
   expect(answer.models).toEqual([`asked by ${asked.id}`]);
   return asked;
@@ -47,6 +47,13 @@ test('a node of an older build, which would not answer, is not asked', async () 
   await expect(whoAnswers([node('old', { answers: false })])).rejects.toMatchObject({
     code: 'no_data_plane',
   });
+});
+
+test('a request is explained by a node that can', async () => {
+  const able = node('able', { hello: create(HelloSchema, { nodeId: 'able', explainsRequests: true }) });
+  const explaining = { question: Question.EXPLAIN };
+  expect(await whoAnswers([node('older'), able], explaining)).toMatchObject({ id: 'able' });
+  await expect(whoAnswers([node('older')], explaining)).rejects.toMatchObject({ code: 'no_data_plane' });
 });
 
 test('without any node that is said', async () => {

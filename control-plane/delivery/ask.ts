@@ -1,15 +1,21 @@
 // Questions of people that data planes answer. Each goes to one node, over the stream that is open anyway; the answer is matched by the
 // question's number, and whoever waits is told when the stream ends or nothing comes. Few at a time per node, so that nobody can make a
 // node busy with them.
-import type { Answer, Question } from '#proto/signalbox/sync/v1/sync_pb.ts';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { type Answer, type ExplainedRequestSchema, Question } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import type { Connection } from './connection.ts';
 
-export interface ProviderQuestion {
-  readonly provider: string;
+export interface Asked {
   readonly question: Question;
-  /** What the node has to run for its answer to be about the provider as it is now. */
+  /** What it is about: a provider, or a request. */
+  readonly provider?: string;
+  readonly request?: MessageInitShape<typeof ExplainedRequestSchema>;
+}
+
+export interface NodeQuestion extends Asked {
+  /** What the node has to run for its answer to be about the configuration as it is now. */
   readonly revision: bigint;
   /** Any that is connected when undefined. */
   readonly nodeId?: string | undefined;
@@ -71,21 +77,21 @@ export type AskedNode = Pick<Connection, 'nodeId' | 'hello' | 'appliedRevision' 
 /** Asks the node with the least to do. `connections`: those of now, each time it is called. */
 export async function askNode(
   connections: () => Iterable<AskedNode>,
-  question: ProviderQuestion,
+  question: NodeQuestion,
 ): Promise<NodeAnswer> {
   const connection = await findNode(connections, question);
   const { nodeId: id, hello } = connection;
-  const answer = await connection.ask(question.provider, question.question);
+  const answer = await connection.ask(question);
   return { node: { id, region: hello?.region ?? '' }, answer };
 }
 
 async function findNode(
   connections: () => Iterable<AskedNode>,
-  { revision, nodeId }: ProviderQuestion,
+  { question, revision, nodeId }: NodeQuestion,
 ): Promise<AskedNode> {
   for (let waitedMs = 0; ; waitedMs += CATCH_UP_LOOK_MS) {
     const able = [...connections()].filter(
-      (one) => one.hello?.answersQuestions === true && (nodeId === undefined || one.nodeId === nodeId),
+      (one) => answers(one, question) && (nodeId === undefined || one.nodeId === nodeId),
     );
     const current = able.filter((one) => one.appliedRevision >= revision);
     const [first] = current.toSorted((one, other) => one.questionCount - other.questionCount);
@@ -94,6 +100,11 @@ async function findNode(
     if (waitedMs >= CATCH_UP_MS_MAX) throw noneCurrent(revision);
     await new Promise((resolve) => setTimeout(resolve, CATCH_UP_LOOK_MS));
   }
+}
+
+/** A node of an older build does not know every question. */
+function answers({ hello }: AskedNode, question: Question): boolean {
+  return (question === Question.EXPLAIN ? hello?.explainsRequests : hello?.answersQuestions) === true;
 }
 
 function notBusy(connection: AskedNode): AskedNode {
@@ -108,13 +119,13 @@ function noneConnected(nodeId: string | undefined): SignalboxError {
   const who = nodeId === undefined ? 'No data plane' : `The data plane "${nodeId}"`;
   return new SignalboxError(
     'no_data_plane',
-    `${who} ${nodeId === undefined ? 'is' : 'is not'} connected to this control plane, and only a data plane can ask a provider. GET /api/v1/nodes shows which are connected, and to which replica.`,
+    `${who} ${nodeId === undefined ? 'is' : 'is not'} connected to this control plane, and only a data plane can find this out. GET /api/v1/nodes shows which are connected, and to which replica.`,
   );
 }
 
 function noneCurrent(revision: bigint): SignalboxError {
   return new SignalboxError(
     'no_data_plane',
-    `No connected data plane runs revision ${revision}, which last changed this provider. GET /api/v1/nodes shows why.`,
+    `No connected data plane runs revision ${revision}, the newest that this is about. GET /api/v1/nodes shows why.`,
   );
 }

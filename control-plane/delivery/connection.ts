@@ -2,19 +2,11 @@
 // turns messages into events for the session and the session's steps into messages, slots and records.
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ResourceTypeSchema } from '#proto/signalbox/config/v1/config_pb.ts';
-import type {
-  Ack,
-  Answer,
-  Heartbeat,
-  Hello,
-  Nack,
-  Question,
-  SyncRequest,
-} from '#proto/signalbox/sync/v1/sync_pb.ts';
+import type { Ack, Answer, Heartbeat, Hello, Nack, SyncRequest } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import type { SealedKeyParts } from '#shared/crypto/sealed-key.ts';
 import { limits } from '#shared/limits.ts';
 import type { NodeNack } from '../store/nodes.ts';
-import { PendingQuestions } from './ask.ts';
+import { type Asked, PendingQuestions } from './ask.ts';
 import type { CatalogueHead } from './catalogue.ts';
 import { ask, drain, heartbeatReply, transferMessages } from './messages.ts';
 import { Outbox } from './outbox.ts';
@@ -104,9 +96,10 @@ export class Connection {
   }
 
   /** Rejects when the stream ends first, or nothing comes. */
-  ask(provider: string, question: Question): Promise<Answer> {
+  ask({ question, provider, request }: Asked): Promise<Answer> {
     const { id, answer } = this.#questions.add();
-    this.outbox.push(ask({ id, provider, question, timeoutMs: limits.askMs }));
+    const about = { ...(provider !== undefined && { provider }), ...(request && { request }) };
+    this.outbox.push(ask({ id, question, ...about, timeoutMs: limits.askMs }));
     return answer;
   }
 

@@ -12,7 +12,7 @@ import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { NodeState } from '../store/nodes.ts';
 import { Slots, StreamGate } from './admission.ts';
-import { askNode, type NodeAnswer, type ProviderQuestion } from './ask.ts';
+import { askNode, type NodeAnswer, type NodeQuestion } from './ask.ts';
 import { isNodeId } from './authority.ts';
 import type { Catalogue } from './catalogue.ts';
 import { Connection, type ConnectionHost, type NodeRecord, type Peer } from './connection.ts';
@@ -184,7 +184,7 @@ export class FanOut implements ConnectionHost {
     this.#options.book.update(nodeId, { connected: false });
   }
 
-  ask(question: ProviderQuestion): Promise<NodeAnswer> {
+  ask(question: NodeQuestion): Promise<NodeAnswer> {
     return askNode(() => this.#byNode.values(), question);
   }
 

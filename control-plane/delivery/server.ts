@@ -20,7 +20,7 @@ import type { Metrics } from '#shared/metrics.ts';
 import type { FleetSecrets } from '../secrets/fleet.ts';
 import type { Db } from '../store/database.ts';
 import { markAllAway } from '../store/nodes.ts';
-import type { NodeAnswer, ProviderQuestion } from './ask.ts';
+import type { NodeAnswer, NodeQuestion } from './ask.ts';
 import { type Authority, openAuthority } from './authority.ts';
 import { Catalogue, type CatalogueHead } from './catalogue.ts';
 import type { Connection } from './connection.ts';
@@ -64,8 +64,8 @@ export interface Delivery {
   /** The newest revision that nodes are given; 0 before the first load. */
   revision(): bigint;
   issueJoinToken(given: JoinTokenInput): Promise<IssuedJoinToken>;
-  /** Has a connected node find out about a provider. Rejects with `no_data_plane` or `overloaded`. */
-  ask(question: ProviderQuestion): Promise<NodeAnswer>;
+  /** Has a connected node find something out. Rejects with `no_data_plane` or `overloaded`. */
+  ask(question: NodeQuestion): Promise<NodeAnswer>;
   /** Asks nodes to leave, waits a while for them, and stops. */
   close(given?: { drainMs?: number }): Promise<void>;
 }

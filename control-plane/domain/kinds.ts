@@ -1,11 +1,12 @@
 // The kinds of configuration objects, as a table: what each is called, how it is written and shown, what follows from its
 // fields, and what data planes are told about it. A new kind is a new row; storing, listing, auditing, sources, revisions
 // and the REST routes come with it. Pure.
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, type MessageInitShape, toBinary } from '@bufbuild/protobuf';
 import { z } from 'zod';
 import {
   AliasSchema,
   DeploymentSchema,
+  type PriceSchema,
   ProviderSchema,
   ResourceType,
   RouteSchema,
@@ -17,6 +18,7 @@ import {
   type Model,
   normaliseModel,
   normaliseProvider,
+  normaliseRoute,
   type Provider,
   type Route,
 } from '#shared/configuration/objects.ts';
@@ -25,8 +27,10 @@ import type { Problem } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import { providerSettingNames, providerType } from '#shared/provider-types.ts';
 import { Secret } from '#shared/secret.ts';
+import { concurrencyField } from './capacity.ts';
 import type { StoredKeyEntry, WrittenKey } from './provider-keys.ts';
 import type { ResourceValue } from './resources.ts';
+import { type AlternativeForm, routeForm } from './route-form.ts';
 
 export const objectKinds = ['provider', 'model', 'alias', 'route'] as const;
 export type ObjectKind = (typeof objectKinds)[number];
@@ -57,9 +61,13 @@ export interface Kind {
   readonly write: (input: Spec) => WrittenObject;
   /** What the schema cannot say; paths are relative to the object. */
   readonly check?: (input: Spec) => Problem[];
+  /** Another way to write one, understood wherever ours is, and written down in ours. */
+  readonly alternative?: AlternativeForm;
   /** What data planes are told. */
   readonly compile: (spec: Spec) => readonly ResourceValue[];
 }
+
+const NANO_DOLLARS_PER_TOKEN = 1000;
 
 const writtenKeys = providerSpec.shape.api_keys.unwrap().element;
 const [, keyWithLimits] = writtenKeys.options;
@@ -89,7 +97,7 @@ const provider: Kind = {
     return writeProvider(normaliseProvider({ ...rest, api_keys: [] }), api_keys.flatMap(toWrittenKey));
   },
   compile: (spec) => {
-    const { name, type, base_url, allow_private_network, model_patterns, api_keys } = spec as Omit<
+    const { name, type, base_url, allow_private_network, model_patterns, ...rest } = spec as Omit<
       Provider,
       'api_keys'
     > & { api_keys: StoredKeyEntry[] };
@@ -97,7 +105,9 @@ const provider: Kind = {
       name,
       type,
       baseUrl: base_url ?? providerType(type)?.baseUrl ?? '',
-      keys: api_keys.map(({ id, weight, rpm, tpm }) => ({ id, secret: id, weight, rpm, tpm: BigInt(tpm) })),
+      keys: rest.api_keys.map(keyMessage),
+      keyStrategy: rest.key_strategy,
+      ...concurrencyField(rest.max_concurrency),
       allowPrivateNetwork: allow_private_network,
       modelPatterns: [...model_patterns],
       settings: settingsOf(spec),
@@ -116,7 +126,8 @@ const model: Kind = {
   output: modelSpec.loose(),
   write: (input) => writeModel(normaliseModel(input as never)),
   compile: (spec) => {
-    const { id, name, provider, model, weight, priority, timeout, region, tags } = spec as unknown as Model;
+    const { id, name, provider, model, weight, priority, timeout, region, tags, ...rest } =
+      spec as unknown as Model;
     const message = create(DeploymentSchema, {
       id,
       model: name,
@@ -127,6 +138,11 @@ const model: Kind = {
       timeoutMs: timeout === undefined ? limits.upstreamTimeoutMs : durationMs(timeout),
       region,
       tags: [...tags],
+      strategy: rest.strategy ?? '',
+      rpm: rest.rpm,
+      tpm: BigInt(rest.tpm),
+      ...priceField(rest.price),
+      ...concurrencyField(rest.max_concurrency),
     });
     return [{ type: ResourceType.DEPLOYMENT, name: id, payload: toBinary(DeploymentSchema, message) }];
   },
@@ -156,9 +172,10 @@ const route: Kind = {
   nameField: 'slug',
   input: routeSpec,
   output: routeSpec.loose(),
-  write: (input) => writeRoute(input as unknown as Route),
+  alternative: routeForm,
+  write: (input) => writeRoute(normaliseRoute(input as never)),
   compile: (spec) => {
-    const { slug, name, strategy, models, fallbacks, enabled } = spec as unknown as Route;
+    const { slug, name, strategy, models, fallbacks, enabled, timeout, ...rest } = spec as unknown as Route;
     const message = create(RouteSchema, {
       slug,
       displayName: name,
@@ -166,6 +183,12 @@ const route: Kind = {
       members: models.map((member) => ({ ...member })),
       fallbacks: [...fallbacks],
       enabled,
+      contextWindowFallbacks: [...rest.context_window_fallbacks],
+      contentPolicyFallbacks: [...rest.content_policy_fallbacks],
+      timeoutMs: timeout === undefined ? 0 : durationMs(timeout),
+      failoverTimeoutMultiple: rest.failover_timeout_multiple,
+      streamRecovery: rest.stream_recovery,
+      ...concurrencyField(rest.max_concurrency),
     });
     return [{ type: ResourceType.ROUTE, name: slug, payload: toBinary(RouteSchema, message) }];
   },
@@ -199,9 +222,30 @@ function toWrittenKey(entry: ApiKeyEntry): WrittenKey[] {
   if (typeof entry === 'string') {
     return entry === '' ? [] : [{ secret: new Secret(entry), weight: 1, rpm: 0, tpm: 0 }];
   }
-  const { weight, rpm, tpm } = entry;
-  if ('id' in entry) return [{ secret: { id: entry.id }, weight, rpm, tpm }];
-  return entry.key === '' ? [] : [{ secret: new Secret(entry.key), weight, rpm, tpm }];
+  if ('id' in entry) {
+    const { id, hint: _, ...terms } = entry;
+    return [{ secret: { id }, ...terms }];
+  }
+  const { key, ...terms } = entry;
+  return key === '' ? [] : [{ secret: new Secret(key), ...terms }];
+}
+
+function keyMessage({ id, weight, rpm, tpm, max_concurrency }: StoredKeyEntry) {
+  const allowed = { rpm, tpm: BigInt(tpm), ...concurrencyField(max_concurrency) };
+  return { id, secret: id, weight, ...allowed };
+}
+
+/** What data planes reckon with: billionths of a dollar for a token, of which a dollar for a million tokens is a thousand. */
+function priceField(price: Model['price']): { price?: MessageInitShape<typeof PriceSchema> } {
+  if (price === undefined) return {};
+  const { input, cached_input = input, output } = price;
+  return {
+    price: {
+      input: input * NANO_DOLLARS_PER_TOKEN,
+      cachedInput: cached_input * NANO_DOLLARS_PER_TOKEN,
+      output: output * NANO_DOLLARS_PER_TOKEN,
+    },
+  };
 }
 
 function settingsOf(spec: Spec): Record<string, string> {

@@ -1,25 +1,18 @@
 // Taking the credentials out of what people write about a provider. What stays in the object is an id, a hint of the last
 // characters, and the limits; a credential that is given again keeps its id, so that a file applied twice changes nothing
 // and usage stays under the same key.
+import type { ProviderKey } from '#shared/configuration/objects.ts';
 import type { Problem } from '#shared/errors.ts';
 import type { Secret } from '#shared/secret.ts';
 import { problemsError } from './validation.ts';
 
-/** As written: a new credential, or the id of one that is already stored. */
-export interface WrittenKey {
-  readonly secret: Secret | { readonly id: string };
-  readonly weight: number;
-  readonly rpm: number;
-  readonly tpm: number;
-}
+/** Everything that is said of a key beside the credential: its share and its limits. */
+type KeyTerms = Omit<ProviderKey, 'key'>;
 
-export interface StoredKeyEntry {
-  readonly id: string;
-  readonly hint: string;
-  readonly weight: number;
-  readonly rpm: number;
-  readonly tpm: number;
-}
+/** As written: a new credential, or the id of one that is already stored. */
+export type WrittenKey = KeyTerms & { readonly secret: Secret | { readonly id: string } };
+
+export type StoredKeyEntry = KeyTerms & { readonly id: string; readonly hint: string };
 
 export interface KnownSecret {
   readonly id: string;
@@ -70,8 +63,8 @@ export function takeKeys<Made extends KnownSecret>(
       problems.push({ path: `api_keys[${index}]`, message: `is the same key as api_keys[${earlier}]` });
     }
     used.set(secret.id, index);
-    const { weight, rpm, tpm } = entry;
-    return [{ id: secret.id, hint: secret.hint, weight, rpm, tpm }];
+    const { secret: _, ...terms } = entry;
+    return [{ id: secret.id, hint: secret.hint, ...terms }];
   });
   if (problems.length > 0) throw problemsError('invalid_configuration', problems);
   return { entries, added, gone: known.map(({ id }) => id).filter((id) => !used.has(id)) };

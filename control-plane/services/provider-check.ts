@@ -111,11 +111,11 @@ function keyStates({ keys }: Answer): KeyState[] {
 }
 
 /** A node of another build may know codes that this one does not. */
-function errorOf({ code, message }: AnswerError): SignalboxError {
+export function errorOf({ code, message }: AnswerError): SignalboxError {
   const known = Object.hasOwn(errorTable, code) ? (code as ErrorCode) : 'upstream_error';
   return new SignalboxError(known, message.slice(0, MESSAGE_LENGTH_MAX));
 }
 
-function rounded(ms: number): number {
+export function rounded(ms: number): number {
   return Number.isFinite(ms) ? Math.round(ms * 10) / 10 : 0;
 }

@@ -44,6 +44,7 @@ export interface AttemptRow {
   readonly tags: readonly string[];
   readonly upstream_id: string;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly trail: string;
 }
 
 const attemptColumns = [
@@ -75,6 +76,7 @@ const attemptColumns = [
   'tags',
   'upstream_id',
   'metadata',
+  'trail',
 ] as const satisfies readonly (keyof AttemptRow)[];
 
 export interface JournalId {

@@ -1,7 +1,7 @@
 // Providers, models, aliases and routes as rows: one table for all kinds, because everything that is done to them
 // (listing, sources, revisions, audit) is the same. Written only inside a change.
 import type { Selectable } from 'kysely';
-import type { ObjectKind } from '../domain/kinds.ts';
+import { kinds, type ObjectKind } from '../domain/kinds.ts';
 import type { Source } from '../domain/sources.ts';
 import type { Change } from './changes.ts';
 import type { Db } from './database.ts';
@@ -20,11 +20,11 @@ export interface ObjectFilter {
 }
 
 /** In the order of their names. */
-export function listObjects(
+export async function listObjects(
   db: Db,
   { kind, source, search, after, limit }: ObjectFilter,
 ): Promise<StoredObject[]> {
-  return db
+  const rows = await db
     .selectFrom('objects')
     .selectAll()
     .where('kind', '=', kind)
@@ -34,20 +34,29 @@ export function listObjects(
     .orderBy('name')
     .limit(limit)
     .execute();
+  return rows.map(completed);
 }
 
-export function readObject(db: Db, kind: ObjectKind, name: string): Promise<StoredObject | undefined> {
-  return db
+export async function readObject(db: Db, kind: ObjectKind, name: string): Promise<StoredObject | undefined> {
+  const row = await db
     .selectFrom('objects')
     .selectAll()
     .where('kind', '=', kind)
     .where('name', '=', name)
     .executeTakeFirst();
+  return row && completed(row);
 }
 
 /** The whole configuration as the change finds it. */
-export function readAllObjects({ transaction }: Change): Promise<StoredObject[]> {
-  return transaction.selectFrom('objects').selectAll().orderBy('kind').orderBy('name').execute();
+export async function readAllObjects({ transaction }: Change): Promise<StoredObject[]> {
+  const rows = await transaction.selectFrom('objects').selectAll().orderBy('kind').orderBy('name').execute();
+  return rows.map(completed);
+}
+
+/** What an earlier build has written lacks the fields that came later; they are at their defaults. */
+function completed(row: StoredObject): StoredObject {
+  const { success, data } = kinds[row.kind].output.safeParse(row.spec);
+  return success ? { ...row, spec: data } : row;
 }
 
 export async function putObject(

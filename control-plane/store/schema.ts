@@ -197,6 +197,7 @@ export interface AttemptsTable {
   upstream_id: string;
   /** The client's own words about the request. */
   metadata: ColumnType<Record<string, string>, string | undefined, string>;
+  trail: ColumnType<string, string | undefined, string>;
 }
 
 /** Sums per day, kept in the transaction that inserts the attempts they are sums of. */

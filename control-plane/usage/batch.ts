@@ -136,5 +136,6 @@ function rowOf({ nodeId, region }: UsageBatch, attempt: Attempt): AttemptRow {
     tags: attempt.tags,
     upstream_id: attempt.upstreamId,
     metadata: attempt.metadata,
+    trail: attempt.trail,
   };
 }

@@ -1,11 +1,16 @@
 // The paper trail of one attempt: the intent is written before anything is sent, the settlement exactly once, whichever
 // of the many ways an attempt can end comes first. Provider keys are counted here too, so that no path can forget it.
 import type { Clock } from '#shared/clock.ts';
-import type { ErrorCode, SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
+import { limits } from '#shared/limits.ts';
 import type { AttemptLedger, OpenAttempt, Outcome } from '../meter/ledger.ts';
 import type { Task } from '../passage/task.ts';
+import type { Failure } from '../routing/health/blame.ts';
+import type { LimitHeaders } from '../routing/health/headroom.ts';
+import { WatchedAttempt } from '../routing/health/watched-attempt.ts';
 import type { KeyUsage } from '../routing/key-usage.ts';
+import type { Routing } from '../routing/routing-state.ts';
 import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
 import { inputTotal, outputTotal, type Usage } from '../turn/usage.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
@@ -16,6 +21,12 @@ export interface Target {
   readonly deployment: Deployment;
   readonly key: ProviderKey | undefined;
   readonly attemptNumber: number;
+  /** Why this one; empty where there was no choice. */
+  readonly why?: string;
+  /** To the first byte, where that is not the deployment's own time. */
+  readonly timeoutMs?: number;
+  /** Less time than the operator would give: running out of it says nothing of the provider. */
+  readonly isHurried?: boolean;
 }
 
 export type AttemptResult =
@@ -44,6 +55,7 @@ export interface AttemptServices {
   readonly limits: AttemptLimits;
   readonly ledger: AttemptLedger;
   readonly keyUsage: KeyUsage;
+  readonly routing: Routing;
   readonly clock: Clock;
   readonly onSettled: (provider: string, outcome: Outcome, usage: Usage | undefined) => void;
 }
@@ -65,6 +77,9 @@ export function servedBy(task: Pick<Task, 'route'>, { deployment }: Target): Ser
 
 export const nothingFound: Findings = Object.freeze({ id: '', usage: undefined, rawUsage: '' });
 
+/** How it looks to those who judge providers when one was given too little time. */
+const hurried: Failure = Object.freeze({ code: 'deadline_exceeded', retryAfterMs: undefined });
+
 /** What is written down of a task; how it is put to a deployment is not. */
 export type RecordedTask = Omit<Task, 'passageTo' | 'streamError'>;
 
@@ -74,6 +89,7 @@ export class AttemptRecord {
   readonly #target: Target;
   readonly #open: OpenAttempt;
   readonly #startedMs: number;
+  readonly #watched: WatchedAttempt;
   #firstByteMs = 0;
   #settled = false;
 
@@ -103,8 +119,11 @@ export class AttemptRecord {
       streamed: task.isStreamed,
       tags: [...deployment.tags, ...task.tags],
       metadata: task.metadata,
+      trail: (target.why ?? '').slice(0, limits.trailReasonLengthMax).toWellFormed(),
     });
     if (key) services.keyUsage.countRequest(key, this.#startedMs);
+    const watched = { deployment, key, isStream: task.isStreamed };
+    this.#watched = new WatchedAttempt(services.routing.health, watched, this.#startedMs);
   }
 
   elapsedMs(): number {
@@ -112,29 +131,38 @@ export class AttemptRecord {
   }
 
   firstByte(): void {
+    if (this.#firstByteMs !== 0) return;
     // 0 stands for "none", so the fastest answer still took a millisecond.
-    if (this.#firstByteMs === 0) this.#firstByteMs = Math.ceil(this.elapsedMs()) || 1;
+    this.#firstByteMs = Math.ceil(this.elapsedMs()) || 1;
+    this.#watched.firstByte(this.#services.clock.monotonicMs());
   }
 
-  settle(outcome: Outcome, upstreamStatus: number, errorCode: ErrorCode | '', findings: Findings): void {
+  /** The head of the answer, which may say what is left of the provider's limits. */
+  noteHeaders(headers: LimitHeaders): void {
+    this.#watched.noteHeaders(headers, this.#services.clock.monotonicMs());
+  }
+
+  /** With the error of an attempt that failed, or was broken off. */
+  settle(outcome: Outcome, upstreamStatus: number, error: Failure | undefined, findings: Findings): void {
     if (this.#settled) return;
     this.#settled = true;
     const { keyUsage, clock, onSettled } = this.#services;
-    const { deployment, key } = this.#target;
+    const { deployment, key, isHurried } = this.#target;
     const nowMs = clock.monotonicMs();
     this.#open.settle({
       outcome,
       upstreamStatus,
-      errorCode,
+      errorCode: error?.code ?? '',
       durationMs: Math.round(nowMs - this.#startedMs),
       firstByteMs: this.#firstByteMs,
       usage: findings.usage,
       rawUsage: findings.rawUsage,
       upstreamId: findings.id,
     });
-    if (key && findings.usage) {
-      keyUsage.countTokens(key, inputTotal(findings.usage) + outputTotal(findings.usage), nowMs);
-    }
+    const tokens = findings.usage ? inputTotal(findings.usage) + outputTotal(findings.usage) : 0;
+    if (key && findings.usage) keyUsage.countTokens(key, tokens, nowMs);
+    const isNobodysFault = isHurried === true && error?.code === 'upstream_timeout';
+    this.#watched.ended({ nowMs, error: isNobodysFault ? hurried : error, tokens });
     onSettled(deployment.provider.name, outcome, findings.usage);
   }
 }

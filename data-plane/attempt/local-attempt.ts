@@ -78,7 +78,7 @@ export class LocalAttempt implements AnswerListener {
   }
 
   #complete(last: Buffer): AttemptResult {
-    this.#record.settle('completed', STATUS, '', this.#findings);
+    this.#record.settle('completed', STATUS, undefined, this.#findings);
     const isStream = this.#task.isStreamed;
     if (!this.#client.begun) this.#client.begin(this.#answerHead(isStream ? undefined : last.length));
     this.#client.end(last);
@@ -87,10 +87,10 @@ export class LocalAttempt implements AnswerListener {
 
   #fail(error: SignalboxError): AttemptResult {
     if (error.code === 'client_closed') {
-      this.#record.settle('cancelled', STATUS, error.code, this.#findings);
+      this.#record.settle('cancelled', STATUS, error, this.#findings);
       return { kind: 'cancelled' };
     }
-    this.#record.settle('failed', STATUS, error.code, this.#findings);
+    this.#record.settle('failed', STATUS, error, this.#findings);
     if (!this.#client.begun) return { kind: 'failed', error, refusal: undefined };
     const frame = this.#task.streamError(error);
     if (frame === undefined) this.#client.breakOff();

@@ -66,6 +66,8 @@ export interface StreamEnding {
   /** Undefined when the stream was whole. */
   readonly error: SignalboxError | undefined;
   send(): void;
+  /** For an answer that another goes on with; nothing where the client has seen nothing yet. */
+  sendWhatCame(): void;
 }
 
 /** An upstream's stream on its way to a client. */
@@ -106,6 +108,9 @@ export class StreamRelay {
     return {
       report,
       error,
+      sendWhatCame: () => {
+        if (this.#options.client.begun && last.length > 0) this.#options.client.write(last);
+      },
       send: () => (error && !isSaid ? this.#sendError(last, error) : this.#sendLast([last, rest])),
     };
   }

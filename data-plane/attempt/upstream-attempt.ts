@@ -110,7 +110,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
         ...credential.headers,
       },
       body,
-      headTimeoutMs: deployment.timeoutMs,
+      headTimeoutMs: timeoutOf(this.#target),
       idleTimeoutMs: this.#services.limits.upstreamIdleMs,
     };
   }
@@ -124,6 +124,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   onHead(status: number, headers: UpstreamHeaders): void {
     try {
       this.#record.firstByte();
+      this.#record.noteHeaders(headers);
       this.#status = status;
       this.#headers = headers;
       this.#phase = this.#phaseFor(status, headers);
@@ -172,8 +173,8 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     const report = this.#relay?.abandon();
     this.#close();
     // Some clients hang up as soon as they have read the end mark. They have what they asked for.
-    if (report?.complete && report.usage) this.#record.settle('completed', this.#status, '', report);
-    else this.#record.settle('cancelled', this.#status, reason.code, report ?? nothingFound);
+    if (report?.complete && report.usage) this.#record.settle('completed', this.#status, undefined, report);
+    else this.#record.settle('cancelled', this.#status, reason, report ?? nothingFound);
     this.#resolve({ kind: 'cancelled' });
   }
 
@@ -207,19 +208,20 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
       onFault: (thrown) => this.#fail(SignalboxError.from(thrown)),
     });
     // A head and then silence is no first byte: the deadline goes on until the stream says something.
-    const leftMs = Math.max(this.#target.deployment.timeoutMs - this.#record.elapsedMs(), 0);
+    const leftMs = Math.max(timeoutOf(this.#target) - this.#record.elapsedMs(), 0);
     this.#firstByteTimer = setTimeout(() => this.#fail(silent(this.#target)), leftMs);
   }
 
   #endStream(cause?: SignalboxError): void {
     const ending = this.#relay!.finish(cause);
     const { report, error } = ending;
-    if (error && !this.#client.begun) {
+    if (error && (!this.#client.begun || this.#passage.stream!.carryOver?.(error) === true)) {
+      ending.sendWhatCame();
       this.#giveUp(error, report);
       return;
     }
     this.#close();
-    this.#record.settle(error ? 'failed' : 'completed', this.#status, error?.code ?? '', report);
+    this.#record.settle(error ? 'failed' : 'completed', this.#status, error, report);
     ending.send();
     this.#resolve({ kind: 'answered', error });
   }
@@ -241,7 +243,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
       return;
     }
     this.#close();
-    this.#record.settle('completed', this.#status, '', report);
+    this.#record.settle('completed', this.#status, undefined, report);
     const stated = contentType ?? this.#headers['content-type'] ?? 'application/json';
     this.#client.begin(this.#answerHead(stated, body.length));
     this.#client.end(body);
@@ -295,7 +297,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
       return;
     }
     this.#close();
-    this.#record.settle('failed', this.#status, error.code, nothingFound);
+    this.#record.settle('failed', this.#status, error, nothingFound);
     this.#relay!.breakOff(error);
     this.#resolve({ kind: 'answered', error });
   }
@@ -303,7 +305,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #giveUp(error: SignalboxError, findings: Findings, refusal?: Refusal): void {
     if (this.#phase === 'over') return;
     this.#close();
-    this.#record.settle('failed', this.#status, error.code, findings);
+    this.#record.settle('failed', this.#status, error, findings);
     this.#resolve({ kind: 'failed', error, refusal });
   }
 
@@ -344,10 +346,14 @@ function isType(stated: string | undefined, expected: string): boolean {
   return stated.toLowerCase().startsWith(expected);
 }
 
-function silent({ deployment }: Target): SignalboxError {
+function timeoutOf({ deployment, timeoutMs }: Target): number {
+  return timeoutMs ?? deployment.timeoutMs;
+}
+
+function silent(target: Target): SignalboxError {
   return new SignalboxError(
     'upstream_timeout',
-    `The provider "${deployment.provider.name}" accepted the request but sent nothing within ${deployment.timeoutMs} ms.`,
+    `The provider "${target.deployment.provider.name}" accepted the request but sent nothing within ${timeoutOf(target)} ms.`,
   );
 }
 

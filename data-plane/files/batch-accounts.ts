@@ -53,6 +53,7 @@ export class BatchAccounts {
       streamed: false,
       tags: [...(deployment?.tags ?? []), 'batch'],
       metadata: {},
+      trail: '',
     });
     open.settle({
       outcome: 'completed',

@@ -4,6 +4,7 @@ import type { AttemptLimits, AttemptServices } from '../attempt/attempt-record.t
 import type { BatchInputLimits } from '../files/batch-input.ts';
 import type { SessionLimits } from '../realtime/session.ts';
 import type { ResponseStore } from '../responses/store.ts';
+import type { Gate } from '../routing/admission/gate.ts';
 import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
 import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
@@ -24,12 +25,15 @@ export interface GatewayLimits
   readonly realtimeMessageBytesMax: number;
   readonly realtimeHandshakeMs: number;
   readonly attemptsPerRequestMax: number;
+  readonly upstreamTimeoutMs: number;
 }
 
 export interface GatewayContext {
   readonly snapshots: SnapshotSource;
   readonly attempts: AttemptServices;
   readonly limits: GatewayLimits;
+  /** Who may be under way at once. */
+  readonly gate: Gate;
   readonly region: string;
   readonly random: () => number;
   readonly realtime: RealtimeDoor;

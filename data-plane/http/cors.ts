@@ -24,6 +24,7 @@ const exposedHeaders = [
   'x-signalbox-attempts',
   'x-signalbox-overhead-ms',
   'x-signalbox-dropped',
+  'x-signalbox-trail',
   'x-signalbox-estimated',
   'retry-after',
   'retry-after-ms',

@@ -36,7 +36,7 @@ export async function countTokens(
   const body = await readJsonBody(exchange, context.limits);
   const request = service.read(body, JSON_TYPE, address?.(parameters));
   const { candidates } = placeRequest(context, exchange, admitted, request);
-  const [deployment] = candidates;
+  const deployment = candidates[0]?.deployment;
   const counted = deployment && (await countAt(deployment, service, request, context));
   if (counted === undefined) exchange.answerJson(200, service.estimate(request), ESTIMATED);
   else exchange.answer(200, JSON_TYPE, counted);
@@ -69,10 +69,10 @@ async function ask(
   path: string,
   form: ServiceForm,
   request: ServiceRequest,
-  { attempts: { upstream, keyUsage, clock }, random }: GatewayContext,
+  { attempts: { upstream, keyUsage, routing, clock }, random }: GatewayContext,
 ): Promise<Buffer | undefined> {
   const { origin, kind } = provider;
-  const choice = chooseKey(provider, { usage: keyUsage, nowMs: clock.monotonicMs(), random });
+  const choice = chooseKey(provider, { state: routing, usage: keyUsage, nowMs: clock.monotonicMs(), random });
   if (origin === undefined || choice.kind === 'exhausted') return undefined;
   const credential = choice.kind === 'key' ? choice.key.credential : provider.ambient;
   const { body: parts, contentType } = form.encode(request, { model, unsupported: () => undefined });

@@ -5,7 +5,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Clock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { uuidV7 } from '#shared/ids.ts';
+import { limits } from '#shared/limits.ts';
 import type { AnswerHead, AnswerListener, ClientAnswer, Served } from '../attempt/relay.ts';
+import { Trail } from '../attempt/trail.ts';
 import type { ClientDialectName } from '../dialects/dialect.ts';
 import { chunkOf, lastChunk } from './chunks.ts';
 import { type Coding, encodeBody, representationFor } from './compress.ts';
@@ -59,6 +61,9 @@ export class Exchange implements ClientAnswer {
   keyId = '';
   requestedModel = '';
   attempts = 0;
+  readonly trail = new Trail();
+  /** Whether the client asked to be told it. */
+  wantsTrail = false;
   served: Served | undefined;
   /** What the provider was not asked for, although the client had, by the client's names. */
   dropped: readonly string[] = [];
@@ -284,6 +289,9 @@ export class Exchange implements ClientAnswer {
       headers.push('x-signalbox-overhead-ms', String(Math.round(this.overheadMs * 1000) / 1000));
     }
     if (this.dropped.length > 0) headers.push('x-signalbox-dropped', headerList(this.dropped));
+    if (this.wantsTrail && this.trail.length > 0) {
+      headers.push('x-signalbox-trail', this.trail.text(limits.trailHeaderBytesMax));
+    }
   }
 
   #addVariance(headers: string[]): void {

@@ -1,77 +1,211 @@
-// Trying targets until one answers. Only failures of the provider move on, and only while the client has not seen a
-// byte: first to another key of the same deployment where the key was at fault, then to the next deployment. What the
-// caller has to mend ends the request at once, in the provider's own words. Each target is tried at most once.
+// Asking targets until one answers. Who is asked next, and when it is enough, routing says (routing/targets.ts); here is what becomes of
+// each answer. Failures of the provider move on while the client has not seen a byte, and after that where another can go on with what it
+// has seen; a prompt that was too long or that a filter refused moves on where the route says to whom. What else the caller has to mend
+// ends the request at once, in the provider's own words.
+import { backoffCeilingMs } from '#shared/backoff.ts';
 import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
+import { limits as sharedLimits } from '#shared/limits.ts';
 import { runAttempt } from '../attempt/attempt.ts';
 import { type AttemptResult, servedBy, type Target } from '../attempt/attempt-record.ts';
 import type { Passage, Task } from '../passage/task.ts';
-import { type ChooseKeyOptions, chooseKey } from '../routing/choose-key.ts';
-import { isAboutKey, mostInformative } from '../routing/failures.ts';
-import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
+import type { Lease } from '../routing/admission/gate.ts';
+import { mostInformative } from '../routing/failures.ts';
+import type { Candidate } from '../routing/plan.ts';
+import { type ChosenTarget, Targets } from '../routing/targets.ts';
 import type { GatewayContext } from './context.ts';
+import { enter } from './enter.ts';
 import { answerError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
+import type { FailoverRules } from './failover-rules.ts';
+import type { PlacedRequest } from './place-request.ts';
+
+/** A failure, where it happened, and whether the client's answer had begun. */
+interface Failed {
+  readonly error: SignalboxError;
+  readonly provider: string;
+  readonly hasBegun: boolean;
+}
 
 export async function answerTask(
   context: GatewayContext,
   exchange: Exchange,
   task: Task,
-  candidates: readonly Deployment[],
+  { candidates, failover, answeredBy }: Pick<PlacedRequest, 'candidates' | 'failover' | 'answeredBy'>,
 ): Promise<void> {
   const failures: SignalboxError[] = [];
-  for (const deployment of candidates) {
-    const settled = await tryDeployment(context, exchange, task, deployment, failures);
-    if (settled || exchange.stopReason || exchange.attempts >= context.limits.attemptsPerRequestMax) break;
+  const targets = targetsFor(context, task, candidates, { failures, exchange });
+  const asking: Asking = { context, exchange, task, failover, answeredBy, targets };
+  let last: Failed | undefined;
+  let broken: SignalboxError | undefined;
+  for (let chosen = targets.next(); chosen !== undefined && !exchange.stopReason; chosen = targets.next()) {
+    const passage = findPassage(task, chosen.candidate, failures);
+    if (!passage) {
+      passedOverIn(exchange, chosen.candidate, failures.at(-1)!);
+      targets.impossible();
+      continue;
+    }
+    await waitBefore(context, exchange, chosen, last, failures.length);
+    if (exchange.stopReason) break;
+    last = await tryTarget(asking, chosen, passage, last);
+    if (last === undefined) return;
+    if (last.hasBegun) broken ??= last.error;
+    failures.push(last.error);
   }
+  if (broken) endBroken(exchange, task, exchange.stopReason ?? broken);
   if (exchange.begun || exchange.gone) return;
   exchange.dropped = [];
   answerError(exchange, exchange.stopReason ?? mostInformative(failures) ?? leadsNowhere(task));
 }
 
-/** Whether the request is over: answered, refused for good, or without anyone to answer. */
-async function tryDeployment(
-  context: GatewayContext,
-  exchange: Exchange,
-  task: Task,
-  deployment: Deployment,
-  failures: SignalboxError[],
-): Promise<boolean> {
-  const { keyUsage, clock } = context.attempts;
-  const tried = new Set<ProviderKey>();
-  const passage = findPassage(task, deployment, failures);
-  if (!passage) return false;
-  exchange.dropped = passage.dropped;
-  while (exchange.attempts < context.limits.attemptsPerRequestMax && !exchange.stopReason) {
-    const options: ChooseKeyOptions = {
-      usage: keyUsage,
-      nowMs: clock.monotonicMs(),
-      random: context.random,
-      exclude: tried,
-    };
-    const choice = chooseKey(deployment.provider, options);
-    if (choice.kind === 'exhausted') {
-      if (tried.size === 0) failures.push(keysExhausted(deployment, choice.retryAfterMs));
-      return false;
-    }
-    const key = choice.kind === 'key' ? choice.key : undefined;
-    exchange.attempts += 1;
-    const target: Target = { deployment, key, attemptNumber: exchange.attempts };
-    const result = await runAttempt(context.attempts, task, target, passage, exchange);
-    if (result.kind !== 'failed' || !result.error.kind.retryable) {
-      conclude(exchange, task, target, result);
-      return true;
-    }
-    failures.push(result.error);
-    if (!key || !isAboutKey(result.error)) return false;
-    tried.add(key);
+interface Asking {
+  readonly context: GatewayContext;
+  readonly exchange: Exchange;
+  readonly task: Task;
+  readonly failover: FailoverRules;
+  readonly answeredBy: PlacedRequest['answeredBy'];
+  readonly targets: Targets;
+}
+
+export function targetsFor(
+  { attempts, limits, random }: GatewayContext,
+  { route, requestedModel }: Pick<Task, 'route' | 'requestedModel'>,
+  candidates: readonly Candidate[],
+  { failures, exchange }: { readonly failures: SignalboxError[]; readonly exchange: Exchange },
+): Targets {
+  const nowMs = (): number => attempts.clock.monotonicMs();
+  const budget = attempts.routing.budgetOf(route === '' ? requestedModel : route);
+  budget.request(nowMs());
+  return new Targets({
+    candidates,
+    state: attempts.routing,
+    keyUsage: attempts.keyUsage,
+    budget,
+    nowMs,
+    random,
+    attemptsMax: limits.attemptsPerRequestMax,
+    onPassedOver: (candidate, reason) => {
+      failures.push(reason);
+      passedOverIn(exchange, candidate, reason);
+    },
+    onShutOff: ({ deployment }) => exchange.trail.passedOver(deployment.id, 'shut off', exchange.elapsedMs()),
+  });
+}
+
+/** The failure that another target may not share; undefined when the request is over, answered or refused for good. */
+async function tryTarget(
+  { context, exchange, task, failover, answeredBy, targets }: Asking,
+  chosen: ChosenTarget,
+  passage: Passage,
+  last: Failed | undefined,
+): Promise<Failed | undefined> {
+  const { deployment } = chosen.candidate;
+  const lease = await enterAt(context, exchange, failover, chosen);
+  if (lease instanceof SignalboxError) {
+    targets.failed(lease);
+    return { error: lease, provider: deployment.provider.name, hasBegun: exchange.begun };
   }
-  return false;
+  using _inside = lease;
+  exchange.dropped = passage.dropped;
+  exchange.attempts += 1;
+  const target = targetOf(exchange, chosen, failover, last);
+  const ended = exchange.trail.asked(deployment.id, target.why, exchange.elapsedMs());
+  const result = await runAttempt(context.attempts, task, target, passage, exchange);
+  ended(endOf(result), exchange.elapsedMs());
+  if (result.kind === 'failed') {
+    const { error } = result;
+    const failed = { error, provider: deployment.provider.name, hasBegun: exchange.begun };
+    // An answer that has begun is no longer refused: whoever cannot go on with it leaves that to the next.
+    if (error.kind.retryable || failed.hasBegun) {
+      targets.failed(error);
+      return failed;
+    }
+    if (targets.insteadAsk(failover.insteadAfter(error.code))) return failed;
+  }
+  if (result.kind === 'answered' && !result.error) answeredBy(chosen.candidate);
+  conclude(exchange, task, target, result);
+  return undefined;
+}
+
+/** A place at the target, or why there is none: full, or waited for too long. */
+async function enterAt(
+  { attempts: { clock }, gate, limits }: GatewayContext,
+  exchange: Exchange,
+  { route }: FailoverRules,
+  chosen: ChosenTarget,
+): Promise<Lease | SignalboxError> {
+  const deadlineMs = clock.monotonicMs() + limits.upstreamTimeoutMs;
+  try {
+    return await enter({ gate, exchange, route, chosen, deadlineMs });
+  } catch (thrown) {
+    const error = SignalboxError.from(thrown);
+    exchange.trail.passedOver(chosen.candidate.deployment.id, error.code, exchange.elapsedMs());
+    return error;
+  }
+}
+
+function targetOf(
+  exchange: Exchange,
+  { candidate, key, isLastResort }: ChosenTarget,
+  { attemptTimeoutMs, isHurried }: FailoverRules,
+  last: Failed | undefined,
+): Target & { readonly why: string } {
+  const { deployment, why } = candidate;
+  const usualMs = Math.min(attemptTimeoutMs ?? deployment.timeoutMs, deployment.timeoutMs);
+  const reason = last === undefined ? why : `after ${last.error.code} at ${last.provider}`;
+  return {
+    deployment,
+    key,
+    attemptNumber: exchange.attempts,
+    why: isLastResort ? `${reason}, last resort` : reason,
+    timeoutMs: isLastResort ? Math.ceil(usualMs * sharedLimits.lastResortTimeShare) : usualMs,
+    // Who is not given the usual time is not to blame for needing it.
+    isHurried: isLastResort || (isHurried && usualMs < deployment.timeoutMs),
+  };
+}
+
+function endOf(result: AttemptResult): string {
+  if (result.kind === 'cancelled') return 'cancelled';
+  return result.error?.code ?? 'answered';
+}
+
+const busy: readonly ErrorCode[] = ['upstream_overloaded', 'upstream_rate_limited'];
+
+/** A provider that has just said it is busy is given a moment; any other is asked at once. */
+async function waitBefore(
+  { random }: GatewayContext,
+  exchange: Exchange,
+  { candidate }: ChosenTarget,
+  last: Failed | undefined,
+  failures: number,
+): Promise<void> {
+  if (last === undefined || last.provider !== candidate.deployment.provider.name) return;
+  const { code, retryAfterMs } = last.error;
+  if (!busy.includes(code) || retryAfterMs !== undefined) return;
+  const bounds = { msMin: sharedLimits.failoverBackoffMsMin, msMax: sharedLimits.failoverBackoffMsMax };
+  await pause(exchange, random() * backoffCeilingMs(failures, bounds));
+}
+
+/** Ends early when the client leaves or the time is up. */
+function pause(exchange: Exchange, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const over = (): void => {
+      clearTimeout(timer);
+      exchange.listener = undefined;
+      resolve();
+    };
+    const timer = setTimeout(over, ms);
+    exchange.listener = { onStop: over };
+  });
 }
 
 /** A deployment that cannot be asked for what the client wants is passed over; another of the chain may know the field. */
-const passedOver: readonly ErrorCode[] = ['unsupported_field', 'unsupported_by_provider'];
+export const passedOver: readonly ErrorCode[] = ['unsupported_field', 'unsupported_by_provider'];
 
-function findPassage(task: Task, deployment: Deployment, failures: SignalboxError[]): Passage | undefined {
+export function findPassage(
+  task: Task,
+  { deployment }: Candidate,
+  failures: SignalboxError[],
+): Passage | undefined {
   try {
     return task.passageTo(deployment);
   } catch (thrown) {
@@ -79,6 +213,10 @@ function findPassage(task: Task, deployment: Deployment, failures: SignalboxErro
     failures.push(thrown);
     return undefined;
   }
+}
+
+function passedOverIn(exchange: Exchange, { deployment }: Candidate, { code }: SignalboxError): void {
+  exchange.trail.passedOver(deployment.id, code, exchange.elapsedMs());
 }
 
 function conclude(exchange: Exchange, task: Task, target: Target, result: AttemptResult): void {
@@ -94,15 +232,16 @@ function conclude(exchange: Exchange, task: Task, target: Target, result: Attemp
   exchange.answer(status, contentType, body);
 }
 
-function keysExhausted({ provider }: Deployment, retryAfterMs: number): SignalboxError {
-  return new SignalboxError(
-    'upstream_rate_limited',
-    `Every key of the provider "${provider.name}" has reached its requests or tokens per minute. Try again later.`,
-    { retryAfterMs },
-  );
+/** A stream that nobody went on with ends with the reason why it broke off. */
+function endBroken(exchange: Exchange, task: Task, error: SignalboxError): void {
+  if (exchange.gone) return;
+  exchange.error = error;
+  const frame = task.streamError(error);
+  if (frame === undefined) exchange.breakOff();
+  else exchange.end(frame);
 }
 
-function leadsNowhere({ route }: Task): SignalboxError {
+export function leadsNowhere({ route }: Pick<Task, 'route'>): SignalboxError {
   return new SignalboxError(
     'model_not_found',
     `The route "${route}" leads to no model that exists. The operator has to give it a member or a fallback.`,

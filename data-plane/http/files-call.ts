@@ -15,6 +15,7 @@ import { isObject, type JsonObject, textOf } from '../json/values.ts';
 import type { UpstreamPassage } from '../passage/task.ts';
 import { chooseKey } from '../routing/choose-key.ts';
 import { isAboutKey } from '../routing/failures.ts';
+import { keysExhausted } from '../routing/targets.ts';
 import type { Deployment, ProviderEntry, ProviderKey } from '../snapshot/snapshot.ts';
 import { noUsage } from '../turn/usage.ts';
 import type { GatewayContext } from './context.ts';
@@ -95,6 +96,7 @@ function keyFor(
     throw missing;
   }
   const choice = chooseKey(provider, {
+    state: context.attempts.routing,
     usage: context.attempts.keyUsage,
     nowMs: context.attempts.clock.monotonicMs(),
     random: context.random,
@@ -102,11 +104,7 @@ function keyFor(
   });
   if (choice.kind === 'key') return choice.key;
   if (choice.kind === 'none-needed') return undefined;
-  throw new SignalboxError(
-    'upstream_rate_limited',
-    `Every key of the provider "${provider.name}" has reached its requests or tokens per minute. Try again later.`,
-    { retryAfterMs: choice.retryAfterMs },
-  );
+  throw keysExhausted(provider, choice.retryAfterMs);
 }
 
 /** The account itself, where attempts expect one of its models. */
@@ -121,6 +119,12 @@ function accountOf(provider: ProviderEntry): Deployment {
     timeoutMs: limits.upstreamTimeoutMs,
     region: '',
     tags: [],
+    rpm: 0,
+    tpm: 0,
+    concurrencyMax: 0,
+    waitingMax: 0,
+    waitMsMax: 0,
+    price: undefined,
   };
 }
 

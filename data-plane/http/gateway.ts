@@ -2,6 +2,7 @@
 // from what it needs and nothing more, so that tests run the real surface over a snapshot made by hand.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
+import type { ExplainedRequest } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits as sharedLimits } from '#shared/limits.ts';
@@ -12,14 +13,17 @@ import { admitHead } from '../policy/admission.ts';
 import type { Credentials } from '../policy/step.ts';
 import { createMemoryStore } from '../responses/memory-store.ts';
 import type { ResponseStore } from '../responses/store.ts';
+import { Gate } from '../routing/admission/gate.ts';
 import { KeyUsage } from '../routing/key-usage.ts';
-import type { SnapshotSource } from '../snapshot/snapshot.ts';
+import { type Routing, RoutingState } from '../routing/routing-state.ts';
+import type { Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { BrokenRequests } from './broken-request.ts';
 import type { Admitted, GatewayContext, GatewayLimits } from './context.ts';
 import { corsPolicy, mayConnect, preflightHeaders } from './cors.ts';
 import { answerError, answerLate } from './errors.ts';
 import { Exchange } from './exchange.ts';
+import { explainRequest } from './explain.ts';
 import { FilesRoom } from './files-place.ts';
 import { pathOf, queryOf } from './headers.ts';
 import type { HealthReading } from './health-reading.ts';
@@ -43,6 +47,8 @@ export interface GatewayOptions {
   /** Where responses are kept; in memory where nothing is said. */
   readonly responses?: ResponseStore;
   readonly region?: string;
+  /** What routing remembers; its own unless others look at it too. */
+  readonly routing?: Routing;
   readonly clock?: Clock;
   readonly random?: () => number;
   /** Serves the administration in an all-in-one instance. */
@@ -100,11 +106,13 @@ export class Gateway {
         ledger: options.ledger,
         upstream: options.upstream,
         keyUsage: new KeyUsage(),
+        routing: options.routing ?? new RoutingState(),
         clock,
         limits,
         onSettled: (provider, outcome, usage) => this.#metrics.attemptSettled(provider, outcome, usage),
       },
       limits,
+      gate: new Gate({ clock }),
       responses: options.responses ?? createMemoryStore(clock, sharedLimits),
       region: options.region ?? '',
       random: options.random ?? Math.random,
@@ -122,6 +130,11 @@ export class Gateway {
       onLate: answerLate,
     };
     this.#server = this.#createServer();
+  }
+
+  /** Where a request would go, and why. Throws what its client would be told at once. */
+  explain(request: ExplainedRequest): ReturnType<typeof explainRequest> {
+    return explainRequest(this.#context, this.#currentSnapshot(), request);
   }
 
   /** Requests being answered now. */
@@ -264,14 +277,7 @@ export class Gateway {
         { retryAfterMs: 1000 },
       );
     }
-    const snapshot = this.#options.snapshots.current();
-    if (!snapshot) {
-      throw new SignalboxError(
-        'not_ready',
-        'This instance has not received its configuration yet. Send the request again in a moment.',
-        { retryAfterMs: 1000 },
-      );
-    }
+    const snapshot = this.#currentSnapshot();
     const principal = admitHead({
       snapshot,
       credentials: credentialsOf(exchange),
@@ -279,6 +285,16 @@ export class Gateway {
     });
     exchange.keyId = principal.keyId;
     return { snapshot, principal };
+  }
+
+  #currentSnapshot(): Snapshot {
+    const snapshot = this.#options.snapshots.current();
+    if (snapshot) return snapshot;
+    throw new SignalboxError(
+      'not_ready',
+      'This instance has not received its configuration yet. Send the request again in a moment.',
+      { retryAfterMs: 1000 },
+    );
   }
 
   #fail(exchange: Exchange, thrown: unknown): void {

@@ -3,9 +3,11 @@
 import type { Address, ClientDialect, ClientDialectName } from '../dialects/dialect.ts';
 import { gemini, geminiList } from '../dialects/gemini/index.ts';
 import { clientDialectNamed } from '../dialects/registry.ts';
+import { recoveryFor } from '../passage/recovery.ts';
 import type { Task } from '../passage/task.ts';
 import type { TurnAsked } from '../passage/turn-passage.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
+import { openingOf } from '../turn/opening.ts';
 import { readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
@@ -94,7 +96,8 @@ export async function runOperation(
   const dialect = operation.variant?.(query) ?? clientDialectNamed(operation.dialect);
   const body = await readJsonBody(exchange, context.limits);
   const head = dialect.peek(body, operation.address?.(parameters));
-  const placed = placeRequest(context, exchange, admitted, head);
+  const opening = (): string => openingOf(dialect.decode(head));
+  const placed = placeRequest(context, exchange, admitted, { ...head, opening });
   const { clock } = context.attempts;
   const asked: TurnAsked = {
     dialect,
@@ -102,11 +105,14 @@ export async function runOperation(
     forwardedHeaders: forwardedHeaders(operation.forwardedHeaders, exchange),
     dropsUnsupported: placed.options.dropsUnsupported,
     clock,
+    // Answers that are kept are kept as one provider gave them.
+    recovery:
+      placed.failover.continuesStreams && !operation.task ? recoveryFor({ dialect, head, clock }) : undefined,
   };
   const task = operation.task
     ? await operation.task(context, placed.identity, asked)
     : turnTask(placed.identity, asked);
-  await answerTask(context, exchange, task, placed.candidates);
+  await answerTask(context, exchange, task, placed);
 }
 
 export function forwardedHeaders(names: readonly string[], { request }: Exchange): Record<string, string> {

@@ -1,5 +1,7 @@
 // One line per request: successes at debug, failures of the caller at info, failures of ours or a provider's at warn.
 // Never a body, never a credential.
+
+import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Exchange } from './exchange.ts';
 import { headerList } from './headers.ts';
@@ -29,6 +31,8 @@ function describe(exchange: Exchange): Record<string, unknown> {
     model: served?.model,
     provider: served?.provider,
     attempts: exchange.attempts,
+    // One step says no more than the lines above it.
+    trail: exchange.trail.length < 2 ? undefined : exchange.trail.text(limits.trailHeaderBytesMax),
     dropped: exchange.dropped.length === 0 ? undefined : headerList(exchange.dropped),
     durationMs: Math.round(exchange.elapsedMs()),
     firstByteMs: exchange.firstByteMs === undefined ? undefined : Math.round(exchange.firstByteMs),

@@ -24,6 +24,7 @@ describe('what a client says to the gateway', () => {
     expect(read(undefined)).toEqual({
       dropsUnsupported: false,
       timeoutMs: undefined,
+      wantsTrail: false,
       provider: undefined,
       metadata: {},
       tags: [],

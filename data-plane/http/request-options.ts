@@ -19,6 +19,8 @@ export interface RequestOptions {
   /** The client's own words about this request, recorded with its usage. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
+  /** Whether the answer tells in a header where the request went. */
+  readonly wantsTrail: boolean;
 }
 
 interface OptionRow {
@@ -80,6 +82,15 @@ const rows: readonly OptionRow[] = [
     read: (value, where) => ({ tags: readTags(value, where) }),
   },
   {
+    member: 'debug',
+    header: 'x-signalbox-debug',
+    fromHeader: booleanOf,
+    read: (value, where) => {
+      if (typeof value !== 'boolean') throw refused(where, 'true or false');
+      return { wantsTrail: value };
+    },
+  },
+  {
     member: 'cache',
     header: 'x-signalbox-cache',
     fromHeader: (text) => {
@@ -98,6 +109,7 @@ const nothingSaid: Omit<RequestOptions, 'dropsUnsupported'> = Object.freeze({
   provider: undefined,
   metadata: Object.freeze({}),
   tags: Object.freeze([]),
+  wantsTrail: false,
 });
 
 /** Throws `invalid_request` that names the option as it was written. */

@@ -109,5 +109,5 @@ export async function runService(
   const { dropsUnsupported } = placed.options;
   const { renderError } = clientDialectNamed(operation.dialect);
   const task = serviceTask(placed.identity, { service, request, dropsUnsupported }, renderError);
-  await answerTask(context, exchange, task, placed.candidates);
+  await answerTask(context, exchange, task, placed);
 }

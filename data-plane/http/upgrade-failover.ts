@@ -8,12 +8,13 @@ import { readError } from '../dialects/read-error.ts';
 import type { Credential } from '../providers/credential.ts';
 import { endpointPath } from '../providers/provider.ts';
 import { requireWelcome } from '../realtime/server-event.ts';
-import { chooseKey } from '../routing/choose-key.ts';
-import { isAboutKey, mostInformative } from '../routing/failures.ts';
-import type { Deployment, ProviderKey } from '../snapshot/snapshot.ts';
+import { mostInformative } from '../routing/failures.ts';
+import type { Candidate } from '../routing/plan.ts';
+import type { Deployment } from '../snapshot/snapshot.ts';
 import type { MessageSocket, ReceivedMessage } from '../upstream/message-socket.ts';
 import type { GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
+import { leadsNowhere, targetsFor } from './failover.ts';
 
 export interface OpenedSession {
   readonly target: Target;
@@ -35,53 +36,35 @@ interface Opening {
 /** Rejects with the reason of the signal, or with the failure that tells the caller most. */
 export async function openSession(
   opening: Opening,
-  candidates: readonly Deployment[],
+  candidates: readonly Candidate[],
 ): Promise<OpenedSession> {
+  const { context, exchange, task, signal } = opening;
   const failures: SignalboxError[] = [];
-  for (const deployment of candidates) {
-    const opened = await tryDeployment(opening, deployment, failures);
-    if (opened) return opened;
-    if (opening.exchange.attempts >= opening.context.limits.attemptsPerRequestMax) break;
-  }
-  throw mostInformative(failures) ?? leadsNowhere(opening.task);
-}
-
-async function tryDeployment(
-  opening: Opening,
-  deployment: Deployment,
-  failures: SignalboxError[],
-): Promise<OpenedSession | undefined> {
-  const { context, exchange } = opening;
-  if (!deployment.provider.kind.realtime) {
-    failures.push(notOffered(deployment));
-    return undefined;
-  }
-  const tried = new Set<ProviderKey>();
-  while (exchange.attempts < context.limits.attemptsPerRequestMax) {
-    const choice = chooseKey(deployment.provider, {
-      usage: context.attempts.keyUsage,
-      nowMs: context.attempts.clock.monotonicMs(),
-      random: context.random,
-      exclude: tried,
-    });
-    if (choice.kind === 'exhausted') {
-      if (tried.size === 0) failures.push(keysExhausted(deployment, choice.retryAfterMs));
-      return undefined;
+  const targets = targetsFor(context, task, candidates, { failures, exchange });
+  for (let chosen = targets.next(); chosen !== undefined; chosen = targets.next()) {
+    const { deployment } = chosen.candidate;
+    if (!deployment.provider.kind.realtime) {
+      failures.push(notOffered(deployment));
+      targets.impossible();
+      continue;
     }
-    const key = choice.kind === 'key' ? choice.key : undefined;
     exchange.attempts += 1;
     try {
-      return await openAt(opening, { deployment, key, attemptNumber: exchange.attempts });
+      return await openAt(opening, {
+        deployment,
+        key: chosen.key,
+        attemptNumber: exchange.attempts,
+        why: chosen.candidate.why,
+      });
     } catch (thrown) {
       const error = SignalboxError.from(thrown);
-      opening.signal.throwIfAborted();
+      signal.throwIfAborted();
       if (!error.kind.retryable) throw error;
       failures.push(error);
-      if (!key || !isAboutKey(error)) return undefined;
-      tried.add(key);
+      targets.failed(error);
     }
   }
-  return undefined;
+  throw mostInformative(failures) ?? leadsNowhere(task);
 }
 
 async function openAt(opening: Opening, target: Target): Promise<OpenedSession> {
@@ -104,7 +87,7 @@ async function openAt(opening: Opening, target: Target): Promise<OpenedSession> 
   } catch (thrown) {
     const error = SignalboxError.from(thrown);
     seen.socket?.terminate();
-    record.settle(isLeaving(error.code) ? 'cancelled' : 'failed', seen.status, error.code, nothingFound);
+    record.settle(isLeaving(error.code) ? 'cancelled' : 'failed', seen.status, error, nothingFound);
     throw error;
   }
 }
@@ -212,22 +195,6 @@ function notOffered({ provider }: Deployment): SignalboxError {
   return new SignalboxError(
     'unsupported_by_provider',
     `The provider "${provider.name}" has no realtime sessions. Ask for a model of one that has.`,
-    { param: 'model' },
-  );
-}
-
-function keysExhausted({ provider }: Deployment, retryAfterMs: number): SignalboxError {
-  return new SignalboxError(
-    'upstream_rate_limited',
-    `Every key of the provider "${provider.name}" has reached its requests or tokens per minute. Try again later.`,
-    { retryAfterMs },
-  );
-}
-
-function leadsNowhere({ route }: RecordedTask): SignalboxError {
-  return new SignalboxError(
-    'model_not_found',
-    `The route "${route}" leads to no model that exists. The operator has to give it a member or a fallback.`,
     { param: 'model' },
   );
 }

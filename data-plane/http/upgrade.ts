@@ -55,6 +55,8 @@ export class RealtimeDoor {
   }
 }
 
+const noBytes = Buffer.alloc(0);
+
 export async function openRealtime(
   context: GatewayContext,
   exchange: Exchange,
@@ -67,6 +69,8 @@ export async function openRealtime(
   const placed = placeRequest(context, exchange, admitted, {
     model: modelInQuery(request),
     gateway: undefined,
+    stream: true,
+    body: noBytes,
   });
   const task: RecordedTask = { ...placed.identity, operation: 'realtime', isStreamed: true };
   context.realtime.sessions += 1;

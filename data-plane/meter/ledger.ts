@@ -25,6 +25,8 @@ export interface Intent {
   readonly tags: readonly string[];
   /** The client's own words about the request. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Why this target was asked; empty where there was no choice. */
+  readonly trail: string;
 }
 
 /** What is known afterwards. */

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type UsageBatch, UsageBatchSchema } from '#proto/signalbox/usage/v1/usage_pb.ts';
 import { type Bus, type BusState, type OutgoingMessage, usageSubject } from '#shared/bus/bus.ts';
 import { createInProcessBus } from '#shared/bus/in-process.ts';
+import { createInProcessBroadcast } from '#shared/bus/in-process-broadcast.ts';
 import { systemClock } from '#shared/clock.ts';
 import { createLogger } from '#shared/log.ts';
 import { Metrics } from '#shared/metrics.ts';
@@ -66,6 +67,7 @@ function start(bus: Bus, timing = quick): void {
 
 /** A bus that does with each message what it is told, and remembers all it was given. */
 class StubbornBus implements Bus {
+  readonly broadcast = createInProcessBroadcast(log);
   away = false;
   /** Whether somebody asked while it was away. */
   missed = false;

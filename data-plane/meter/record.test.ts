@@ -41,6 +41,7 @@ const intents = fc.record({
     { maxLength: 4 },
   ),
   metadata: fc.dictionary(text, text, { maxKeys: 4 }),
+  trail: text,
 });
 
 const usages = fc.record({

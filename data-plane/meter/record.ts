@@ -47,6 +47,7 @@ const field = {
   tags: 22,
   upstreamId: 23,
   metadata: 24,
+  trail: 25,
 } as const;
 
 const VARINT = 0;
@@ -99,6 +100,7 @@ export class RecordWriter {
     this.#text(field.upstreamModel, intent.upstreamModel);
     this.#text(field.operation, intent.operation);
     this.#number(field.streamed, intent.streamed ? 1 : 0);
+    this.#text(field.trail, intent.trail);
     for (const tag of intent.tags) this.#text(field.tags, tag);
     for (const name in intent.metadata) this.#entry(field.metadata, name, intent.metadata[name]!);
     return this.#frame(recordKinds.intent, 0);

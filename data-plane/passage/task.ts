@@ -62,6 +62,11 @@ export interface PassageStream {
   /** What the client is told; the upstream's own when empty. */
   readonly contentType: string;
   tap(): StreamTap;
+  /**
+   * The stream broke off and the client has read some of it: whether another target can go on with it. Then the next
+   * passages do. Absent where none can.
+   */
+  carryOver?(error: SignalboxError): boolean;
 }
 
 export interface LocalPassage extends PassageBase {

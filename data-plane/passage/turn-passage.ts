@@ -20,7 +20,8 @@ import { foldTurn } from '../turn/fold.ts';
 import { type TurnRequest, withoutExtras } from '../turn/request.ts';
 import { complete } from './complete.ts';
 import { localTurn } from './local-turn.ts';
-import type { Passage, UpstreamPassage } from './task.ts';
+import type { StreamRecovery } from './recovery.ts';
+import type { Passage, PassageStream, UpstreamPassage } from './task.ts';
 import { TranslatingTap } from './translating-tap.ts';
 import { collectUnsupported } from './unsupported.ts';
 
@@ -32,16 +33,19 @@ export interface TurnAsked {
   /** Whether the client would rather do without a field than be refused. */
   readonly dropsUnsupported: boolean;
   readonly clock: Clock;
+  /** For streams that are gone on with when they break off. */
+  readonly recovery?: StreamRecovery | undefined;
 }
 
 /** Throws `unsupported_field` when the upstream of this deployment cannot be asked for what the client wants. */
 export function turnPassage(asked: TurnAsked, deployment: Deployment): Passage {
   const { kind } = deployment.provider;
-  if (kind.answer) return localTurn(asked, kind.answer, deployment);
+  const isCarriedOver = asked.recovery?.isCarriedOver === true;
+  if (kind.answer && !isCarriedOver) return localTurn(asked, kind.answer, deployment);
   const endpoints = kind.turns(deployment.upstreamModel);
   const same = endpoints.find(({ dialect }) => dialect === asked.dialect.name);
-  if (same) return direct(asked, deployment, same);
-  const [preferred] = endpoints;
+  if (same && !isCarriedOver) return direct(asked, deployment, same);
+  const preferred = same ?? endpoints[0];
   if (preferred) return translated(asked, deployment, preferred);
   throw new SignalboxError(
     'unsupported_by_provider',
@@ -52,7 +56,6 @@ export function turnPassage(asked: TurnAsked, deployment: Deployment): Passage {
 
 function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
   const { dialect, head } = asked;
-  const { framing } = dialect;
   const target: SpliceTarget = { ...endpoint, model: deployment.upstreamModel };
   const mended = endpoint.mend?.(head.body);
   const sent = mended === undefined ? head : dialect.peek(mended);
@@ -61,20 +64,28 @@ function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint
     isTranslated: false,
     dropped: [],
     body: dialect.splice(sent, target),
-    stream: head.stream
-      ? { expects: framing.mediaType, contentType: framing.contentType, tap: () => dialect.tap(head) }
-      : undefined,
+    stream: directStream(asked),
     convert: (body) => ({ report: dialect.inspect(body), body }),
     inspect: (body) => dialect.inspect(body),
   };
 }
 
+function directStream({ dialect, head, recovery }: TurnAsked): PassageStream | undefined {
+  if (!head.stream) return undefined;
+  const { mediaType: expects, contentType } = dialect.framing;
+  if (!recovery) return { expects, contentType, tap: () => dialect.tap(head) };
+  return recovery.stream({ expects, contentType }, { upstream: dialect, asked: dialect.decode(head) });
+}
+
 function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
-  const { dialect: client, head, clock } = asked;
+  const { dialect: client, head, clock, recovery } = asked;
   const upstream = dialectNamed(endpoint.dialect);
   const { dropped, unsupported, leftOut } = collectUnsupported(client.fieldNames, asked.dropsUnsupported);
   const original = client.decode(head);
-  const request = { ...translatable(client, original, unsupported), model: deployment.upstreamModel };
+  // What is gone on with may be put in the client's own dialect, which has words for everything it said.
+  const meant = upstream.name === client.name ? original : translatable(client, original, unsupported);
+  const whole = recovery?.continued(meant, upstream.name) ?? meant;
+  const request = { ...whole, model: deployment.upstreamModel };
   const encoded = upstream.encode(request, { ...endpoint, unsupported, leftOut });
   const wire = shaped(endpoint.adapt?.(encoded, { unsupported, leftOut }) ?? encoded, endpoint);
   return {
@@ -82,24 +93,23 @@ function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndp
     isTranslated: true,
     dropped,
     body: [Buffer.from(JSON.stringify(wire))],
-    stream: head.stream
-      ? {
-          expects: upstream.framing.mediaType,
-          contentType: client.framing.contentType,
-          tap: () =>
-            new TranslatingTap({
-              upstream,
-              client,
-              wantsUsage: head.wantsUsage,
-              request: original,
-              asked: request,
-              clock,
-            }),
-        }
-      : undefined,
+    stream: head.stream ? translatedStream(asked, upstream, original, request) : undefined,
     convert: (body) => translateBody(client, original, upstream.unfold(body, request), body, clock),
     inspect: (body) => reportOf(upstream.unfold(body, request)),
   };
+}
+
+function translatedStream(
+  { dialect: client, head, clock, recovery }: TurnAsked,
+  upstream: Dialect,
+  original: TurnRequest,
+  asked: TurnRequest,
+): PassageStream {
+  const media = { expects: upstream.framing.mediaType, contentType: client.framing.contentType };
+  if (recovery) return recovery.stream(media, { upstream, asked });
+  const { wantsUsage } = head;
+  const tap = () => new TranslatingTap({ upstream, client, wantsUsage, request: original, asked, clock });
+  return { ...media, tap };
 }
 
 function shaped(wire: Record<string, unknown>, { omitsModel, adds }: TurnEndpoint): Record<string, unknown> {

@@ -18,15 +18,18 @@ export const authenticate: Step<Arrival, Principal> = {
         'The API key is not known here. Check that it was copied whole, or ask the operator for a new one.',
       );
     }
-    if (principal.expiresAtMs <= nowMs) {
-      throw new SignalboxError(
-        'expired_api_key',
-        `The API key "${principal.name}" has expired. Ask the operator for a new one.`,
-      );
-    }
+    refuseExpired(principal, nowMs);
     return principal;
   },
 };
+
+export function refuseExpired({ name, expiresAtMs }: Principal, nowMs: number): void {
+  if (expiresAtMs > nowMs) return;
+  throw new SignalboxError(
+    'expired_api_key',
+    `The API key "${name}" has expired. Ask the operator for a new one.`,
+  );
+}
 
 function presentedKey({ authorization, apiKey, googleApiKey, isInAddress }: Credentials): string {
   if (isInAddress) {

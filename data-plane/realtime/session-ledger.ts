@@ -30,6 +30,9 @@ const OPEN_RESPONSES_MAX = 64;
 
 const nothingUsed: Findings = Object.freeze({ id: '', usage: noUsage, rawUsage: '' });
 
+/** A response that nobody ended. */
+const leftOpen = { code: 'client_closed', retryAfterMs: undefined } as const;
+
 export class SessionLedger {
   readonly #options: SessionLedgerOptions;
   readonly #open = new Map<string, AttemptRecord>();
@@ -55,13 +58,12 @@ export class SessionLedger {
 
   /** The session is over; what was open has no usage that anybody knows. */
   close(outcome: Outcome, error: SignalboxError | undefined): void {
-    const code = error?.code ?? '';
     const openOutcome = outcome === 'completed' ? 'cancelled' : outcome;
     for (const [id, record] of this.#open) {
-      record.settle(openOutcome, SWITCHING_PROTOCOLS, code || 'client_closed', findingsOf(id, undefined));
+      record.settle(openOutcome, SWITCHING_PROTOCOLS, error ?? leftOpen, findingsOf(id, undefined));
     }
     this.#open.clear();
-    this.#options.opening.settle(outcome, SWITCHING_PROTOCOLS, code, nothingUsed);
+    this.#options.opening.settle(outcome, SWITCHING_PROTOCOLS, error, nothingUsed);
   }
 
   #start(id: string): void {
@@ -79,12 +81,13 @@ export class SessionLedger {
     const record = this.#open.get(id) ?? this.#record(this.#options.target.deployment);
     this.#open.delete(id);
     record.firstByte();
-    record.settle(outcome, SWITCHING_PROTOCOLS, errorCode, findingsOf(id, found));
+    const failure = errorCode === '' ? undefined : { code: errorCode, retryAfterMs: undefined };
+    record.settle(outcome, SWITCHING_PROTOCOLS, failure, findingsOf(id, found));
   }
 
   #transcribed({ id, found }: Extract<ServerEvent, { type: 'transcription-end' }>): void {
     const record = this.#record(this.#transcription ?? this.#options.target.deployment);
-    record.settle('completed', SWITCHING_PROTOCOLS, '', findingsOf(id, found));
+    record.settle('completed', SWITCHING_PROTOCOLS, undefined, findingsOf(id, found));
   }
 
   #record(deployment: Deployment): AttemptRecord {

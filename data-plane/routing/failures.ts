@@ -7,10 +7,15 @@ import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 const informativeness: Partial<Record<ErrorCode, number>> = {
   upstream_rate_limited: 0,
   upstream_overloaded: 1,
+  queue_full: 1,
+  queue_timeout: 1,
   upstream_timeout: 2,
   upstream_truncated: 3,
   upstream_error: 3,
   upstream_invalid: 3,
+  // After those the caller need not mend anything, before those it can do nothing about.
+  context_length_exceeded: 4,
+  content_filtered: 4,
   upstream_quota_exhausted: 4,
   upstream_model_missing: 5,
   upstream_unauthorized: 5,

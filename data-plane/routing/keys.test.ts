@@ -2,9 +2,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
 import { providerKeyOf, providerOf } from '#test/harness/snapshots.ts';
+import { seededRandom } from '#test/harness/vitals.ts';
 import { chooseKey } from './choose-key.ts';
 import { isAboutKey, mostInformative } from './failures.ts';
 import { KeyUsage } from './key-usage.ts';
+import { keySubject } from './members.ts';
+import { RoutingState } from './routing-state.ts';
 
 const MINUTE = 60_000;
 
@@ -73,7 +76,12 @@ describe('the use of a key', () => {
 
 describe('choosing a key', () => {
   test('needs none where there is none', () => {
-    const choice = chooseKey(providerOf('local'), { usage: new KeyUsage(), nowMs: 0, random: () => 0 });
+    const choice = chooseKey(providerOf('local'), {
+      state: new RoutingState(),
+      usage: new KeyUsage(),
+      nowMs: 0,
+      random: () => 0,
+    });
     expect(choice.kind).toBe('none-needed');
   });
 
@@ -84,6 +92,7 @@ describe('choosing a key', () => {
     const provider = providerOf('p', { keys: [full!, failed!, good!] });
     for (const chance of [0, 0.5, 0.99]) {
       const choice = chooseKey(provider, {
+        state: new RoutingState(),
         usage,
         nowMs: 1,
         random: () => chance,
@@ -98,30 +107,38 @@ describe('choosing a key', () => {
     const keys = [providerKeyOf('a', { rpm: 1 }), providerKeyOf('b', { rpm: 1 })];
     usage.countRequest(keys[0]!, 30_000);
     usage.countRequest(keys[1]!, 10_000);
-    const choice = chooseKey(providerOf('p', { keys }), { usage, nowMs: 30_000, random: () => 0 });
+    const choice = chooseKey(providerOf('p', { keys }), {
+      state: new RoutingState(),
+      usage,
+      nowMs: 30_000,
+      random: () => 0,
+    });
     expect(choice).toEqual({ kind: 'exhausted', retryAfterMs: 40_000 });
   });
 
-  test('always gives a key that is free, in proportion to weights', () => {
-    const weights = fc.array(fc.nat(4), { minLength: 1, maxLength: 5 });
-    fc.assert(
-      fc.property(weights, fc.double({ min: 0, max: 0.9999, noNaN: true }), (list, chance) => {
-        const keys = list.map((weight, index) => providerKeyOf(String(index), { weight }));
-        const choice = chooseKey(providerOf('p', { keys }), {
-          usage: new KeyUsage(),
-          nowMs: 0,
-          random: () => chance,
-        });
-        const total = list.reduce((sum, weight) => sum + weight, 0);
-        if (choice.kind !== 'key') throw new RangeError('a free key was not found');
-        const index = keys.indexOf(choice.key);
-        if (total === 0 || keys.length === 1) return;
-        const before = list.slice(0, index).reduce((sum, weight) => sum + weight, 0);
-        expect(chance * total).toBeGreaterThanOrEqual(before - 1e-9);
-        expect(chance * total).toBeLessThanOrEqual(before + list[index]! + 1e-9);
-        expect(list[index]).toBeGreaterThan(0);
-      }),
-    );
+  test('gives keys that are free in proportion to their weights, and none to weight 0 while others are there', () => {
+    const keys = [3, 1, 0].map((weight, index) => providerKeyOf(String(index), { weight }));
+    const options = { state: new RoutingState(), usage: new KeyUsage(), nowMs: 0, random: seededRandom(1) };
+    const counts = [0, 0, 0];
+    for (let round = 0; round < 4000; round += 1) {
+      const choice = chooseKey(providerOf('p', { keys }), options);
+      if (choice.kind === 'key') counts[keys.indexOf(choice.key)]! += 1;
+    }
+    expect(counts[2]).toBe(0);
+    expect(counts[0]! / 4000).toBeGreaterThan(0.72);
+    expect(counts[0]! / 4000).toBeLessThan(0.78);
+  });
+
+  test('leaves a key alone that is resting', () => {
+    const state = new RoutingState();
+    const [resting, good] = [providerKeyOf('a'), providerKeyOf('b')];
+    state.health.rest(keySubject(resting!), 5000, 0);
+    const options = { state, usage: new KeyUsage(), random: () => 0.5 };
+    const both = providerOf('p', { keys: [resting!, good!] });
+    expect(chooseKey(both, { ...options, nowMs: 100 })).toEqual({ kind: 'key', key: good });
+    const alone = providerOf('p', { keys: [resting!] });
+    expect(chooseKey(alone, { ...options, nowMs: 100 })).toEqual({ kind: 'exhausted', retryAfterMs: 4900 });
+    expect(chooseKey(alone, { ...options, nowMs: 5000 }).kind).toBe('key');
   });
 });
 

@@ -74,5 +74,11 @@ function undeclared(provider: ProviderEntry, model: string, priority: number): D
     timeoutMs: limits.upstreamTimeoutMs,
     region: '',
     tags: [],
+    rpm: 0,
+    tpm: 0,
+    concurrencyMax: 0,
+    waitingMax: 0,
+    waitMsMax: 0,
+    price: undefined,
   };
 }

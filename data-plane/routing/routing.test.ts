@@ -2,17 +2,23 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
 import type { Deployment, Snapshot } from '../snapshot/snapshot.ts';
-import { type CandidateOptions, planFor } from './candidates.ts';
-import { inOrder } from './order.ts';
+import { type PlanOptions, planFor } from './plan.ts';
 import { resolve } from './resolve.ts';
+import { RoutingState } from './routing-state.ts';
 
 const openai = providerOf('openai', { claims: (model) => model.startsWith('gpt-') });
 const backup = providerOf('backup', { claims: (model) => model.startsWith('gpt-4') });
 const never = providerOf('never');
-const nowhere: CandidateOptions = { region: '', random: () => 0.5 };
+const nowhere: PlanOptions = {
+  state: new RoutingState(),
+  region: '',
+  random: () => 0.5,
+  nowMs: 0,
+  request: { isStream: false, inputTokens: 100, outputTokensExpected: 100, affinity: () => '' },
+};
 
 function names(snapshot: Snapshot, name: string, options = nowhere): string[] | undefined {
-  return planFor(snapshot, name, options)?.candidates.map(({ id }) => id);
+  return planFor(snapshot, name, options)?.candidates.map(({ deployment }) => deployment.id);
 }
 
 describe('a name', () => {
@@ -41,7 +47,7 @@ describe('a name', () => {
   test('of a route leads to the route', () => {
     expect(planFor(snapshot, 'smart', nowhere)).toMatchObject({
       route: 'smart',
-      candidates: [{ model: 'gpt-4o' }, {}],
+      candidates: [{ deployment: { model: 'gpt-4o' }, via: 'gpt-4o' }, {}],
     });
   });
 
@@ -51,7 +57,13 @@ describe('a name', () => {
 
   test('written provider/model without a deployment is taken at its word', () => {
     expect(planFor(snapshot, 'never/some/deep/model', nowhere)?.candidates).toMatchObject([
-      { id: 'never/some/deep/model', provider: { name: 'never' }, upstreamModel: 'some/deep/model' },
+      {
+        deployment: {
+          id: 'never/some/deep/model',
+          provider: { name: 'never' },
+          upstreamModel: 'some/deep/model',
+        },
+      },
     ]);
   });
 
@@ -78,7 +90,7 @@ describe('the order of candidates', () => {
     const near = deploymentOf('m', openai, { id: 'near', region: 'eu' });
     const last = deploymentOf('m', openai, { id: 'last', region: 'eu', priority: 2 });
     const snapshot = snapshotOf({ deployments: [last, far, near] });
-    expect(names(snapshot, 'm', { region: 'eu', random: () => 0.5 })).toEqual(['near', 'far', 'last']);
+    expect(names(snapshot, 'm', { ...nowhere, region: 'eu' })).toEqual(['near', 'far', 'last']);
   });
 
   test('goes through the members of a route before its fallbacks, each deployment once', () => {
@@ -117,47 +129,11 @@ describe('the order of candidates', () => {
           routes: members.map((list, index) => routeOf(`r${index + 1}`, list, fallbacks[index]!)),
         });
         const found =
-          names(snapshot, asked, { region: '', random: () => chances.next().value as number }) ?? [];
+          names(snapshot, asked, { ...nowhere, random: () => chances.next().value as number }) ?? [];
         expect(new Set(found).size).toBe(found.length);
         expect(found.every((id) => deployments.some((deployment) => deployment.id === id))).toBe(true);
       }),
     );
-  });
-
-  test('keeps everyone exactly once and never puts a higher priority number first', () => {
-    const items = fc.array(fc.record({ priority: fc.nat(3), weight: fc.nat(3) }), { maxLength: 12 });
-    const chances = fc.infiniteStream(fc.double({ min: 0, max: 0.999, noNaN: true }));
-    fc.assert(
-      fc.property(items, chances, (list, stream) => {
-        const ordered = inOrder(list, { random: () => stream.next().value as number });
-        expect(ordered).toHaveLength(list.length);
-        expect(new Set(ordered)).toEqual(new Set(list));
-        for (let index = 1; index < ordered.length; index++) {
-          expect(ordered[index]!.priority).toBeGreaterThanOrEqual(ordered[index - 1]!.priority);
-        }
-      }),
-    );
-  });
-
-  test('gives weights their share of first places, and weight 0 none while others are there', () => {
-    let seed = 1;
-    const random = () => {
-      seed = (seed * 48271) % 2147483647;
-      return seed / 2147483647;
-    };
-    const items = [
-      { name: 'three', priority: 0, weight: 3 },
-      { name: 'one', priority: 0, weight: 1 },
-      { name: 'none', priority: 0, weight: 0 },
-    ];
-    const first = Map.groupBy(
-      Array.from({ length: 4000 }, () => inOrder(items, { random })[0]!.name),
-      (name) => name,
-    );
-    expect(first.has('none')).toBe(false);
-    const share = first.get('three')!.length / 4000;
-    expect(share).toBeGreaterThan(0.72);
-    expect(share).toBeLessThan(0.78);
   });
 });
 
@@ -167,8 +143,7 @@ describe('a single deployment', () => {
     const random = () => {
       throw new RangeError('nobody should draw lots for one');
     };
-    expect(planFor(snapshotOf({ deployments: [only] }), 'm', { region: 'eu', random })?.candidates).toEqual([
-      only,
-    ]);
+    const plan = planFor(snapshotOf({ deployments: [only] }), 'm', { ...nowhere, random });
+    expect(plan?.candidates).toMatchObject([{ deployment: { id: only.id } }]);
   });
 });

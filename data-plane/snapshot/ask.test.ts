@@ -1,7 +1,14 @@
 import { create } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { AskSchema, Probe, Question } from '#proto/signalbox/sync/v1/sync_pb.ts';
+import {
+  AskSchema,
+  type ExplainedRequest,
+  ExplainedRequestSchema,
+  Probe,
+  Question,
+} from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { systemClock } from '#shared/clock.ts';
+import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import { type FakeProvider, startFakeProvider } from '#test/harness/fake-provider/index.ts';
 import { providerKeyOf, providerOf, snapshotOf } from '#test/harness/snapshots.ts';
@@ -137,6 +144,29 @@ describe('a provider without a list of models', () => {
 
 test('one that answers here needs no question', async () => {
   expect(await ask(providerOf('demo', { kind: demoProvider }))).toMatchObject({ probe: Probe.LOCAL });
+});
+
+describe('what would become of a request', () => {
+  const request = create(ExplainedRequestSchema, { model: 'm' });
+  const asked = create(AskSchema, { id: 9n, question: Question.EXPLAIN, request });
+  const tools = { upstream, clock: systemClock };
+
+  test('is said by what was given for that', async () => {
+    const explain = ({ model }: ExplainedRequest) => ({ route: `of ${model}` });
+    expect(await answerAsk(asked, undefined, { ...tools, explain })).toMatchObject({
+      id: 9n,
+      explanation: { route: 'of m' },
+    });
+  });
+
+  test('is an error where the client would be told one at once', async () => {
+    const explain = () => {
+      throw new SignalboxError('model_not_found', 'There is no m.');
+    };
+    expect(await answerAsk(asked, undefined, { ...tools, explain })).toMatchObject({
+      error: { code: 'model_not_found', message: 'There is no m.' },
+    });
+  });
 });
 
 test('one that is not configured here is unknown', async () => {

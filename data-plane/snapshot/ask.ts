@@ -1,4 +1,5 @@
-// Answers what a person wants to know about a provider: which models it has, and whether it works. Asked here and not on the control
+// Answers what a person wants to know about a provider: which models it has, and whether it works; and, by what it is given for that,
+// what would become of a request. Asked here and not on the control
 // plane, because keys are opened here, only from here may providers be called, and it is from here that it has to work. Whatever
 // happens is an answer, never an exception; nothing of a key is in it.
 import type { MessageInitShape } from '@bufbuild/protobuf';
@@ -6,6 +7,8 @@ import {
   type AnswerErrorSchema,
   type AnswerSchema,
   type Ask,
+  type ExplainedRequest,
+  type ExplanationSchema,
   type KeyFindingSchema,
   Probe,
   Question,
@@ -24,9 +27,13 @@ import type { ProviderEntry, Snapshot } from './snapshot.ts';
 export type AnswerContent = MessageInitShape<typeof AnswerSchema>;
 type KeyFinding = MessageInitShape<typeof KeyFindingSchema>;
 
+/** Says what would become of a request; throws what its client would be told at once. */
+export type Explain = (request: ExplainedRequest) => MessageInitShape<typeof ExplanationSchema>;
+
 export interface AskTools {
   readonly upstream: UpstreamClient;
   readonly clock: Clock;
+  readonly explain?: Explain | undefined;
 }
 
 interface Asked extends AskTools {
@@ -49,10 +56,13 @@ export async function answerAsk(
 }
 
 async function findOut(
-  { provider: name, question, timeoutMs }: Ask,
+  { provider: name, question, timeoutMs, request }: Ask,
   snapshot: Snapshot | undefined,
   tools: AskTools,
 ): Promise<Omit<AnswerContent, '$typeName'>> {
+  if (question === Question.EXPLAIN && request !== undefined && tools.explain !== undefined) {
+    return { explanation: tools.explain(request) };
+  }
   const provider = snapshot?.providers.get(name);
   if (provider === undefined) {
     throw new SignalboxError(

@@ -6,10 +6,12 @@ import type {
 } from '#proto/signalbox/config/v1/config_pb.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { providerType } from '#shared/provider-types.ts';
+import { usualKeyStrategy } from '#shared/routing-strategies.ts';
 import type { Secret } from '#shared/secret.ts';
 import type { Credential } from '../providers/credential.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Origin } from '../upstream/client.ts';
+import { capacityOf, type Report, strategyIn } from './compile-routing.ts';
 import { matchesAny } from './name-patterns.ts';
 import type { ProviderEntry, ProviderKey } from './snapshot.ts';
 
@@ -19,7 +21,7 @@ export interface CompileProviderInput {
   readonly kind: Provider;
   /** Reports why and gives nothing when the secret cannot be had. */
   readonly openSecret: (name: string, field: string) => Secret | undefined;
-  readonly report: (field: string, code: string, message: string) => undefined;
+  readonly report: Report;
 }
 
 /** What RFC 9110 allows in a header value. */
@@ -30,7 +32,9 @@ export function compileProvider(input: CompileProviderInput): ProviderEntry | un
   const address = kind.answer ? { origin: undefined, basePath: '' } : compileAddress(input);
   const ambient = compileCredential(input, undefined, 'settings');
   const keys = provider.keys.map((key, index) => compileKey(input, key, index));
-  if (address === undefined || ambient === undefined || keys.includes(undefined)) return undefined;
+  const keyStrategy = strategyIn(provider.keyStrategy, usualKeyStrategy, 'key_strategy', input.report);
+  if (keyStrategy === undefined || address === undefined || ambient === undefined || keys.includes(undefined))
+    return undefined;
   return Object.freeze({
     name,
     kind,
@@ -38,6 +42,8 @@ export function compileProvider(input: CompileProviderInput): ProviderEntry | un
     basePath: address.basePath,
     settings: Object.freeze({ ...provider.settings }),
     ambient,
+    keyStrategy,
+    ...capacityOf(provider.concurrency),
     keys: Object.freeze(keys.filter((key) => key !== undefined)),
     matchesModel: matchesAny(provider.modelPatterns),
   });
@@ -85,7 +91,8 @@ function compileKey(
   const credential = compileCredential(input, secret, field);
   if (credential === undefined) return undefined;
   const { id, weight, rpm, tpm } = key;
-  return Object.freeze({ id, credential, weight, rpm, tpm: Number(tpm) });
+  const capacity = capacityOf(key.concurrency);
+  return Object.freeze({ id, credential, weight, priority: index, rpm, tpm: Number(tpm), ...capacity });
 }
 
 /** Undefined, and reported, for a secret of a form that this vendor's keys cannot have. */

@@ -128,6 +128,36 @@ describe('a snapshot', () => {
     expect(revision).toBe(8n);
   });
 
+  test('says how requests are shared at every level, where that is said', async () => {
+    const source = someSource()
+      .provider({
+        name: 'openai',
+        type: 'openai',
+        keys: [
+          {
+            id: 'pk_1',
+            secret: 'openai-1',
+            weight: 1,
+            concurrency: { max: 3, waitingMax: 2, waitMsMax: 1000 },
+          },
+          { id: 'pk_2', secret: 'openai-1', weight: 1 },
+        ],
+        keyStrategy: 'least-busy',
+        concurrency: { max: 50 },
+      })
+      .deployment({ id: 'd3', model: 'gpt-4o', provider: 'openai', strategy: 'adaptive' })
+      .deployment({ id: 'd4', model: 'o1', provider: 'openai' });
+    const { providers, modelStrategies } = await snapshotOf(source);
+    expect([...modelStrategies]).toEqual([['gpt-4o', 'adaptive']]);
+    const openai = providers.get('openai')!;
+    expect(openai).toMatchObject({ keyStrategy: 'least-busy', concurrencyMax: 50, waitingMax: 0 });
+    expect(openai.keys).toMatchObject([
+      { priority: 0, concurrencyMax: 3, waitingMax: 2, waitMsMax: 1000 },
+      { priority: 1, concurrencyMax: 0 },
+    ]);
+    expect((await snapshotOf(someSource())).providers.get('openai')?.keyStrategy).toBe('random');
+  });
+
   test('is frozen', async () => {
     const { providers, models } = await snapshotOf(someSource());
     const values = [providers.get('openai'), providers.get('openai')?.keys, models.get('gpt-4o')?.[0]?.tags];
@@ -313,6 +343,18 @@ describe('a configuration is refused with the resource and the field', () => {
       what: 'a deployment of a provider that is not there',
       change: (source: ConfigurationSource) => source.deployment({ id: 'd9', model: 'm', provider: 'p' }),
       reason: { type: ResourceType.DEPLOYMENT, name: 'd9', field: 'provider', code: 'unknown_provider' },
+    },
+    {
+      what: 'a strategy between keys that this build does not know',
+      change: (source: ConfigurationSource) =>
+        source.provider({ name: 'p', type: 'openai', keyStrategy: 'dice' }),
+      reason: { type: ResourceType.PROVIDER, name: 'p', field: 'key_strategy', code: 'unknown_strategy' },
+    },
+    {
+      what: 'a strategy between deployments that this build does not know',
+      change: (source: ConfigurationSource) =>
+        source.deployment({ id: 'd', model: 'm', provider: 'openai', strategy: 'dice' }),
+      reason: { type: ResourceType.DEPLOYMENT, name: 'd', field: 'strategy', code: 'unknown_strategy' },
     },
     {
       what: 'a strategy this build does not know',

@@ -12,14 +12,16 @@ import {
 } from '#proto/signalbox/config/v1/config_pb.ts';
 import { deriveKey, openBox } from '#shared/crypto/box.ts';
 import { limits } from '#shared/limits.ts';
+import { usualStrategy } from '#shared/routing-strategies.ts';
 import { Secret } from '#shared/secret.ts';
 import type { Slices } from '#shared/slices.ts';
 import type { Provider } from '../providers/provider.ts';
 import { compileProvider } from './compile-provider.ts';
+import { compileDeployment, compileRoute, strategyIn } from './compile-routing.ts';
 import { compilePrincipals, keyIndex, type PrincipalsByHmac } from './key-index.ts';
 import type { RefusalReason } from './receiver.ts';
 import type { ResourceEntry, ResourceSet, Touched } from './resource-set.ts';
-import type { Deployment, ProviderEntry, Route, RouteMember, Snapshot } from './snapshot.ts';
+import type { Deployment, ProviderEntry, Route, Snapshot } from './snapshot.ts';
 
 export type ProviderFor = (type: string) => Provider | undefined;
 
@@ -52,6 +54,8 @@ interface CompiledProvider {
 
 interface CompiledDeployment {
   readonly deployment: Deployment;
+  /** How it wants to be chosen among the deployments of its model; undefined when it does not say. */
+  readonly strategy: string | undefined;
   readonly payload: Uint8Array;
 }
 
@@ -74,11 +78,13 @@ export async function compile(input: CompileInput): Promise<CompileResult> {
   const principals = await compileKeys(context);
   const pepper = openPepper(context, principals.size);
   if (reasons.length > 0) return { type: 'refused', reasons };
-  const { providers, models, aliases, routes } = targets?.snapshot ?? input.previous!.snapshot;
+  const { providers, models, modelStrategies, aliases, routes } =
+    targets?.snapshot ?? input.previous!.snapshot;
   const snapshot: Snapshot = Object.freeze({
     revision: input.revision,
     providers,
     models,
+    modelStrategies,
     aliases,
     routes,
     keys: keyIndex(pepper, principals),
@@ -103,7 +109,7 @@ interface Context extends CompileInput {
 }
 
 type Targets = Pick<Compilation, 'providers' | 'deployments'> & {
-  readonly snapshot: Pick<Snapshot, 'providers' | 'models' | 'aliases' | 'routes'>;
+  readonly snapshot: Pick<Snapshot, 'providers' | 'models' | 'modelStrategies' | 'aliases' | 'routes'>;
 };
 
 function onlyKeysChanged({ previous, touched }: CompileInput): boolean {
@@ -139,6 +145,7 @@ async function compileTargets(context: Context): Promise<Targets> {
   const snapshot = {
     providers: new Map(providers.entries().map(([name, { entry }]) => [name, entry])),
     models: byModel(deployments),
+    modelStrategies: strategiesByModel(deployments),
     aliases: compileAliases(context),
     routes: compileRoutes(context),
   };
@@ -208,7 +215,7 @@ function newDeployment(
     void context.report({ type: ResourceType.DEPLOYMENT, name, field, code, message });
   const message = decode(context, DeploymentSchema, ResourceType.DEPLOYMENT, name, entry);
   if (message === undefined) return undefined;
-  const { id, model, upstreamModel, weight, priority, timeoutMs, region, tags } = message;
+  const { model } = message;
   if (model === '') return report('model', 'missing', 'A deployment needs the public name of a model.');
   const provider = providers.get(message.provider)?.entry;
   if (provider === undefined) {
@@ -216,18 +223,13 @@ function newDeployment(
     if (context.resources.get(ResourceType.PROVIDER, message.provider) !== undefined) return undefined;
     return report('provider', 'unknown_provider', `There is no provider "${message.provider}".`);
   }
-  const deployment: Deployment = Object.freeze({
-    id,
-    model,
-    provider,
-    upstreamModel: upstreamModel === '' ? model : upstreamModel,
-    weight,
-    priority,
-    timeoutMs: timeoutMs === 0 ? limits.upstreamTimeoutMs : timeoutMs,
-    region,
-    tags: Object.freeze([...tags]),
-  });
-  return { deployment, payload: entry.payload };
+  const strategy = strategyIn(message.strategy, usualStrategy, 'strategy', report);
+  if (strategy === undefined) return undefined;
+  return {
+    deployment: compileDeployment(message, provider),
+    strategy: message.strategy === '' ? undefined : strategy,
+    payload: entry.payload,
+  };
 }
 
 function byModel(
@@ -241,6 +243,19 @@ function byModel(
   const order = (one: Deployment, other: Deployment) =>
     one.priority - other.priority || (one.id < other.id ? -1 : 1);
   return new Map(groups.entries().map(([model, group]) => [model, Object.freeze(group.toSorted(order))]));
+}
+
+/** The same on every node even if they contradict each other, which a control plane does not let happen. */
+function strategiesByModel(compiled: ReadonlyMap<string, CompiledDeployment>): ReadonlyMap<string, string> {
+  const said = [...compiled.values()].toSorted((one, other) =>
+    one.deployment.id < other.deployment.id ? -1 : 1,
+  );
+  const strategies = new Map<string, string>();
+  for (const { deployment, strategy } of said) {
+    if (strategy !== undefined && !strategies.has(deployment.model))
+      strategies.set(deployment.model, strategy);
+  }
+  return strategies;
 }
 
 function compileAliases(context: Context): ReadonlyMap<string, string> {
@@ -260,25 +275,12 @@ function compileAliases(context: Context): ReadonlyMap<string, string> {
 function compileRoutes(context: Context): ReadonlyMap<string, Route> {
   const routes = new Map<string, Route>();
   for (const [name, entry] of context.resources.ofType(ResourceType.ROUTE)) {
-    const route = decode(context, RouteSchema, ResourceType.ROUTE, name, entry);
-    if (route === undefined || !route.enabled) continue;
-    const { slug, strategy } = route;
-    if (strategy !== 'priority') {
-      const message = `This build does not know the strategy "${strategy}".`;
-      context.report({
-        type: ResourceType.ROUTE,
-        name,
-        field: 'strategy',
-        code: 'unknown_strategy',
-        message,
-      });
-      continue;
-    }
-    const members = route.members.map(
-      ({ model, weight, priority }): RouteMember => Object.freeze({ model, weight, priority }),
-    );
-    const fallbacks = Object.freeze([...route.fallbacks]);
-    routes.set(slug, Object.freeze({ slug, strategy, members: Object.freeze(members), fallbacks }));
+    const message = decode(context, RouteSchema, ResourceType.ROUTE, name, entry);
+    if (message === undefined || !message.enabled) continue;
+    const report = (field: string, code: string, problem: string): undefined =>
+      void context.report({ type: ResourceType.ROUTE, name, field, code, message: problem });
+    const route = compileRoute(message, report);
+    if (route !== undefined) routes.set(route.slug, route);
   }
   return routes;
 }

@@ -63,6 +63,10 @@ export function keyIndex(pepper: Uint8Array | undefined, principals: PrincipalsB
       if (prepared === undefined || !isWellFormedApiKey(presented)) return undefined;
       return principals.get(apiKeyHmac(prepared, presented).toString('latin1'));
     },
+    findById(keyId: string): Principal | undefined {
+      for (const [, principal] of principals.entries()) if (principal.keyId === keyId) return principal;
+      return undefined;
+    },
   });
 }
 

@@ -17,7 +17,7 @@ import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
-import { type AnswerContent, answerAsk } from './ask.ts';
+import { type AnswerContent, answerAsk, type Explain } from './ask.ts';
 import { CacheWriter } from './cache-writer.ts';
 import type { ProviderFor } from './compile.ts';
 import { type ApplyResult, applyTransfer, type Configuration } from './configuration.ts';
@@ -44,6 +44,7 @@ export interface NodeStateOptions {
   readonly providerFor: ProviderFor;
   /** Where providers are asked what people want to know; without it, nothing is answered. */
   readonly upstream: UpstreamClient | undefined;
+  readonly explain: Explain | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;
@@ -139,6 +140,7 @@ export class NodeState implements Node {
       sealingKey: identity.sealingPublicKey,
       advertisedAddress: reports.advertisedAddress,
       answersQuestions: this.#options.upstream !== undefined,
+      explainsRequests: this.#options.explain !== undefined,
     };
   }
 
@@ -204,7 +206,7 @@ export class NodeState implements Node {
   }
 
   async answer(ask: Ask): Promise<AnswerContent> {
-    const { upstream, clock } = this.#options;
+    const { upstream, explain, clock } = this.#options;
     // The control plane keeps to the same limit; this holds it to that.
     if (upstream === undefined || this.#questions >= limits.asksPerNodeMax) {
       const message = `This data plane answers ${limits.asksPerNodeMax} questions at once. Try again in a moment.`;
@@ -212,7 +214,7 @@ export class NodeState implements Node {
     }
     this.#questions += 1;
     try {
-      return await answerAsk(ask, this.snapshot, { upstream, clock });
+      return await answerAsk(ask, this.snapshot, { upstream, explain, clock });
     } finally {
       this.#questions -= 1;
     }

@@ -9,6 +9,8 @@ export interface Snapshot {
   readonly providers: ReadonlyMap<string, ProviderEntry>;
   /** By public model name. */
   readonly models: ReadonlyMap<string, readonly Deployment[]>;
+  /** How requests are shared between the deployments of a model, where that is said. */
+  readonly modelStrategies: ReadonlyMap<string, string>;
   readonly aliases: ReadonlyMap<string, string>;
   readonly routes: ReadonlyMap<string, Route>;
   readonly keys: KeyIndex;
@@ -16,7 +18,15 @@ export interface Snapshot {
   readonly sealingKey: Uint8Array | undefined;
 }
 
-export interface ProviderEntry {
+/** How many requests may be under way at once, and who may wait for their turn. */
+export interface Capacity {
+  /** 0 means unlimited. */
+  readonly concurrencyMax: number;
+  readonly waitingMax: number;
+  readonly waitMsMax: number;
+}
+
+export interface ProviderEntry extends Capacity {
   readonly name: string;
   readonly kind: Provider;
   /** Undefined for a provider that answers locally. */
@@ -27,20 +37,24 @@ export interface ProviderEntry {
   /** What authorises requests where there are no keys. */
   readonly ambient: Credential;
   readonly keys: readonly ProviderKey[];
+  /** How requests are shared between the keys. */
+  readonly keyStrategy: string;
   /** Tells whether a bare model name belongs to this provider although no deployment names it. */
   readonly matchesModel: (model: string) => boolean;
 }
 
-export interface ProviderKey {
+export interface ProviderKey extends Capacity {
   readonly id: string;
   readonly credential: Credential;
   readonly weight: number;
+  /** Its place among the keys of its provider. */
+  readonly priority: number;
   /** Per minute; 0 means unlimited. */
   readonly rpm: number;
   readonly tpm: number;
 }
 
-export interface Deployment {
+export interface Deployment extends Capacity {
   readonly id: string;
   readonly model: string;
   readonly provider: ProviderEntry;
@@ -51,13 +65,33 @@ export interface Deployment {
   readonly timeoutMs: number;
   readonly region: string;
   readonly tags: readonly string[];
+  /** Per minute, as the operator says; 0 means unlimited. */
+  readonly rpm: number;
+  readonly tpm: number;
+  /** In billionths of a dollar for a token; undefined when nobody said. */
+  readonly price: Price | undefined;
 }
 
-export interface Route {
+export interface Price {
+  readonly input: number;
+  readonly inputCacheRead: number;
+  readonly output: number;
+}
+
+export interface Route extends Capacity {
   readonly slug: string;
-  readonly strategy: 'priority';
+  readonly strategy: string;
   readonly members: readonly RouteMember[];
   readonly fallbacks: readonly string[];
+  /** Asked instead of the fallbacks when the prompt was too long for the others, or their filters refused it. */
+  readonly contextWindowFallbacks: readonly string[];
+  readonly contentPolicyFallbacks: readonly string[];
+  /** For the whole request, over all attempts; 0 for none. */
+  readonly timeoutMs: number;
+  /** How much of it one attempt may take to its first byte; 1 for all. */
+  readonly failoverTimeoutMultiple: number;
+  /** What becomes of a stream that breaks off after its first byte: an error, or another model goes on. */
+  readonly streamRecovery: 'error' | 'continue';
 }
 
 export interface RouteMember {
@@ -81,6 +115,8 @@ export interface Principal {
 export interface KeyIndex {
   readonly size: number;
   find(presented: string): Principal | undefined;
+  /** Looks through all of them: for the questions of people, not for requests. */
+  findById(keyId: string): Principal | undefined;
 }
 
 /** The snapshot in force; undefined until the first one arrives. */

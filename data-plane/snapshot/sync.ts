@@ -8,6 +8,7 @@ import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
 import type { Secret } from '#shared/secret.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import type { Explain } from './ask.ts';
 import type { ProviderFor } from './compile.ts';
 import { Credentials } from './credentials.ts';
 import { Dialer } from './dialer.ts';
@@ -28,6 +29,8 @@ export interface SyncOptions extends NodeReports {
   readonly providerFor: ProviderFor;
   /** Where providers are asked what people want to know; a node without it says that it answers no questions. */
   readonly upstream?: UpstreamClient;
+  /** What says where requests would go; a node without it says that it cannot. */
+  readonly explain?: Explain;
   readonly log: Logger;
   readonly metrics: Metrics;
   readonly clock?: Clock;
@@ -66,9 +69,10 @@ export async function startSync(options: SyncOptions): Promise<Sync> {
   const endpoints = options.urls.map(parseEndpoint);
   if (joinToken !== undefined && endpoints.some((endpoint) => endpoint.secure))
     authorityFingerprint(joinToken);
-  const { dataDirectory, nodeId, providerFor, upstream } = options;
+  const { dataDirectory, nodeId, providerFor, upstream, explain } = options;
   const identity = await NodeIdentity.open({ dataDirectory, nodeId, clock, log });
-  const state = new NodeState({ identity, reports: options, providerFor, upstream, clock, log, metrics });
+  const reports = options;
+  const state = new NodeState({ identity, reports, providerFor, upstream, explain, clock, log, metrics });
   await state.restore();
 
   let connected = false;

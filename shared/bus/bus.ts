@@ -13,7 +13,24 @@ export interface Bus {
   publish(message: OutgoingMessage): Promise<void>;
   /** Delivers batches until stopped. Several consumers of one group share the messages between them. */
   consume(options: ConsumeOptions): Promise<Consumer>;
+  /** What need not arrive. */
+  readonly broadcast: Broadcast;
   close(): Promise<void>;
+}
+
+/**
+ * Beside the usage: news that everybody who listens just now hears, the speaker too, at most once. Nothing is kept, confirmed or
+ * sent again.
+ */
+export interface Broadcast {
+  /** Never waits and never throws. False when the bus is away: then nobody will hear it. */
+  announce(subject: string, data: Uint8Array): boolean;
+  /** Goes on through every break of the bus until it is stopped. What `handle` throws is logged and goes no further. */
+  listen(subject: string, handle: (data: Uint8Array) => void): Listening;
+}
+
+export interface Listening {
+  stop(): void;
 }
 
 export interface OutgoingMessage {
@@ -44,3 +61,4 @@ export interface Consumer {
 }
 
 export const usageSubject = 'signalbox.usage';
+export const healthSubject = 'signalbox.health';

@@ -6,7 +6,8 @@ import { backoffMs } from '../backoff.ts';
 import { SignalboxError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../log.ts';
-import type { Bus, BusState, ConsumeOptions, Consumer, OutgoingMessage } from './bus.ts';
+import type { Broadcast, Bus, BusState, ConsumeOptions, Consumer, OutgoingMessage } from './bus.ts';
+import { createInProcessBroadcast } from './in-process-broadcast.ts';
 
 export interface InProcessBusOptions {
   readonly log: Logger;
@@ -84,6 +85,7 @@ interface Topic {
 }
 
 class InProcessBus implements Bus {
+  readonly broadcast: Broadcast;
   readonly #log: Logger;
   readonly #bytesMax: number;
   readonly #redelivery: { readonly msMin: number; readonly msMax: number };
@@ -95,6 +97,7 @@ class InProcessBus implements Bus {
     this.#log = options.log;
     this.#bytesMax = options.bytesMax ?? limits.busMemoryBytesMax;
     this.#redelivery = options.redelivery ?? defaultRedelivery;
+    this.broadcast = createInProcessBroadcast(options.log, () => !this.#closed);
   }
 
   get state(): BusState {

@@ -19,6 +19,7 @@ import { SignalboxError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Logger } from '../log.ts';
 import {
+  type Broadcast,
   type Bus,
   type BusState,
   type ConsumeOptions,
@@ -28,6 +29,7 @@ import {
 } from './bus.ts';
 import { isMissingStream, type JetStreamLink } from './jetstream-link.ts';
 import { startPulling } from './jetstream-pull.ts';
+import { NatsBroadcast } from './nats-broadcast.ts';
 
 export const usageStream = 'SIGNALBOX_USAGE';
 
@@ -74,6 +76,7 @@ class JetStreamBus implements Bus {
   readonly #closing = new AbortController();
   readonly #consumers = new Set<Consumer>();
   readonly #running: Promise<void>;
+  readonly #broadcast: NatsBroadcast;
   #connection: NatsConnection | undefined;
   #link: JetStreamLink | undefined;
   #breakLink = new AbortController();
@@ -83,12 +86,17 @@ class JetStreamBus implements Bus {
     this.#options = options;
     this.#connectionOptions = connectionOptions(options.url);
     this.#log = options.log;
+    this.#broadcast = new NatsBroadcast(options.log);
     this.#running = this.#stayConnected();
   }
 
   get state(): BusState {
     if (this.#closing.signal.aborted) return 'closed';
     return this.#link === undefined ? 'connecting' : 'connected';
+  }
+
+  get broadcast(): Broadcast {
+    return this.#broadcast;
   }
 
   async publish({ subject, id, data }: OutgoingMessage): Promise<void> {
@@ -130,6 +138,7 @@ class JetStreamBus implements Bus {
     await Promise.all([...this.#consumers].map((consumer) => consumer.stop()));
     this.#closing.abort();
     this.#unlink();
+    this.#broadcast.detach();
     // Flushes the last confirmations, within a bound: the server may be frozen.
     const flushed = this.#connection?.flush().catch(() => undefined);
     await Promise.race([flushed, delay(1_000, undefined, { ref: false })]);
@@ -170,12 +179,15 @@ class JetStreamBus implements Bus {
   /** Follows one connection through its breaks until it is closed for good. */
   async #watch(connection: NatsConnection): Promise<void> {
     this.#relink(connection);
+    this.#broadcast.attach(connection);
     for await (const { type } of connection.status()) {
       if (type === 'disconnect') this.#unlink();
       if (type === 'reconnect') this.#relink(connection);
+      this.#broadcast.setConnected(type);
       if (type === 'disconnect' || type === 'reconnect') this.#log.info(`NATS ${type}`);
     }
     this.#unlink();
+    this.#broadcast.detach();
   }
 
   #relink(connection: NatsConnection): void {

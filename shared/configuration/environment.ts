@@ -7,7 +7,7 @@ import { Secret } from '../secret.ts';
 import type { Environment } from './expansion.ts';
 import { hint } from './nearest.ts';
 
-export const commands = ['up', 'control-plane', 'data-plane', 'join-token', 'check'] as const;
+export const commands = ['up', 'control-plane', 'data-plane', 'join-token', 'explain', 'check'] as const;
 export type Command = (typeof commands)[number];
 
 interface VariableRow {
@@ -55,7 +55,7 @@ export const environmentTable = {
     setting: 'dataDirectory',
     default: './.signalbox',
     meaning: 'Where an instance keeps what it must not lose. Each instance needs one of its own.',
-    commands: ['up', 'control-plane', 'data-plane', 'join-token'],
+    commands: ['up', 'control-plane', 'data-plane', 'join-token', 'explain'],
   },
   SIGNALBOX_HOST: {
     setting: 'host',
@@ -112,7 +112,7 @@ export const environmentTable = {
   SIGNALBOX_MASTER_KEY: {
     setting: 'masterKey',
     meaning: 'The admin key. Without it, one is made and kept in `<data dir>/admin.key`.',
-    commands: ['up', 'control-plane', 'join-token'],
+    commands: ['up', 'control-plane', 'join-token', 'explain'],
     isSecret: true,
   },
   SIGNALBOX_ENCRYPTION_KEY: {

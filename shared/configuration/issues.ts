@@ -50,20 +50,27 @@ function describe(issue: Issue, path: Path, context: IssueContext): FoundProblem
       if (value === undefined) return at('is required');
       return at(`must be ${typeWords[issue.expected] ?? issue.expected}${got}`);
     case 'invalid_value':
-      return at(`must be ${issue.values.join(' or ')}${got}${hint(String(value), issue.values.map(String))}`);
+      return at(`${wanted(issue.values)}${got}${hint(String(value), issue.values.map(String))}`);
     case 'invalid_union':
       return describeUnion(issue, path, context, got);
     case 'invalid_key':
       return [{ path: pathText(path), message: `the name ${issue.issues[0]?.message}`, atKey: true }];
     case 'too_small':
       return at(
-        `must ${bound(issue.origin, 'at least', issue.minimum)}${isCounted(issue.origin) ? '' : got}`,
+        `must ${bound(issue.origin, issue.inclusive === false ? 'more than' : 'at least', issue.minimum)}${isCounted(issue.origin) ? '' : got}`,
       );
     case 'too_big':
       return at(`must ${bound(issue.origin, 'at most', issue.maximum)}${isCounted(issue.origin) ? '' : got}`);
     default:
       return at(`${issue.message}${got}`);
   }
+}
+
+const WORDS_SAID_MAX = 4;
+
+/** The hint lists many words well enough. */
+function wanted(words: readonly unknown[]): string {
+  return words.length > WORDS_SAID_MAX ? 'unknown value' : `must be ${words.join(' or ')}`;
 }
 
 /** Speaks of the alternative that the writer evidently meant, not of all. */

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import { SignalboxError } from '../errors.ts';
+import { strategyNames } from '../routing-strategies.ts';
 import { loadConfiguration, problemText } from './load.ts';
 import type { Configuration } from './objects.ts';
 
@@ -180,8 +181,8 @@ describe('a problem', () => {
     },
     {
       name: 'a strategy that does not exist',
-      text: `${openai}routes: [{ slug: r, models: [{ model: gpt-4o }], strategy: prio }]`,
-      problem: 'f.yaml:4:60  routes[0].strategy: must be priority; got "prio"; known: priority',
+      text: `${openai}routes: [{ slug: r, models: [{ model: gpt-4o }], strategy: prioritiy }]`,
+      problem: 'f.yaml:4:60  routes[0].strategy: unknown value; got "prioritiy"; did you mean "priority"?',
     },
     {
       name: 'a duration that is none',
@@ -358,7 +359,7 @@ describe('a problem', () => {
 
   test('does not hide another: all are reported at once, in the order of the lines', () => {
     const found = problems(`
-routes: [{ slug: r, models: [{ model: nowhere }], strategy: random }]
+routes: [{ slug: r, models: [{ model: nowhere }], strategy: dice }]
 models:
   - { name: m, provider: missing }
   - { nam: n }
@@ -398,11 +399,18 @@ describe('any valid configuration', () => {
   const name = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,12}$/);
   const weight = fc.integer({ min: 0, max: 1_000_000 });
   const priority = fc.integer({ min: 0, max: 1000 });
+  const share = fc.constantFrom(0.1, 0.5, 1);
+  const price = fc.double({ min: 0, max: 1000, noNaN: true }).map(Math.abs);
+  const concurrency = fc.oneof(
+    fc.integer({ min: 0, max: 1000 }),
+    fc.record({ max: fc.constant(5), queue: fc.integer({ min: 0, max: 10 }), wait: fc.constant('5s') }),
+  );
   const apiKey = fc.record({
     key: fc.string({ minLength: 1, unit: 'grapheme' }).filter((key) => !key.includes('${')),
     weight,
     rpm: fc.nat(),
     tpm: fc.nat(),
+    max_concurrency: concurrency,
   });
   const configuration = fc
     .uniqueArray(name, { minLength: 4, maxLength: 12 })
@@ -414,6 +422,8 @@ describe('any valid configuration', () => {
             type: fc.constantFrom('openai', 'groq', 'openai-compatible'),
             base_url: fc.constant('https://example.com/v1'),
             api_keys: fc.array(apiKey, { minLength: 1, maxLength: 3 }),
+            key_strategy: fc.constantFrom('random', 'least-busy', 'lowest-usage'),
+            max_concurrency: concurrency,
             allow_private_network: fc.boolean(),
             model_patterns: fc.array(name.map((text) => `${text}*`)),
           }),
@@ -428,6 +438,11 @@ describe('any valid configuration', () => {
               weight,
               priority,
               timeout: fc.constantFrom('500ms', '60s', '2m', 30),
+              strategy: fc.constantFrom(...strategyNames),
+              rpm: fc.nat(),
+              tpm: fc.nat(),
+              max_concurrency: concurrency,
+              price: fc.record({ input: price, cached_input: price, output: price }),
               region: name,
               tags: fc.array(name),
             }),
@@ -438,7 +453,13 @@ describe('any valid configuration', () => {
           fc.record({
             slug: fc.constant(slug!),
             name: fc.string({ maxLength: 20 }).filter((text) => !text.includes('${')),
-            strategy: fc.constant('priority'),
+            strategy: fc.constantFrom(...strategyNames),
+            context_window_fallbacks: fc.array(fc.constantFrom(...models)),
+            content_policy_fallbacks: fc.array(fc.constantFrom(...models)),
+            timeout: fc.constantFrom('500ms', 30),
+            failover_timeout_multiple: share,
+            stream_recovery: fc.constantFrom('error', 'continue'),
+            max_concurrency: concurrency,
             models: fc.array(fc.record({ model: fc.constantFrom(...models), weight, priority }), {
               minLength: 1,
             }),

@@ -1,6 +1,7 @@
 // From the text of a configuration file to a configuration, or to everything that is wrong with it at once, in the order
 // of its lines. Nothing of a file with any problem is ever used.
 import { type Problem, SignalboxError } from '../errors.ts';
+import { strategyCalled } from '../routing-strategies.ts';
 import { type PlacedProblem, readDocument } from './document.ts';
 import type { Environment } from './expansion.ts';
 import { describeIssues, type FoundProblem } from './issues.ts';
@@ -10,6 +11,7 @@ import {
   modelPatterns,
   normaliseModel,
   normaliseProvider,
+  normaliseRoute,
 } from './objects.ts';
 import { providersFromEnvironment } from './provider-environment.ts';
 import { checkReferences, type NamedObjects } from './references.ts';
@@ -45,7 +47,7 @@ export function loadConfiguration(options: LoadOptions): { configuration: Config
     providers: providers.map(normaliseProvider),
     models: models.map(normaliseModel),
     aliases: Object.entries(aliases).map(([name, target]) => Object.freeze({ name, target })),
-    routes: routes.map((route) => Object.freeze(route)),
+    routes: routes.map(normaliseRoute),
   });
   return { configuration };
 }
@@ -98,6 +100,7 @@ function leniently(value: unknown): NamedObjects {
         id: model.success ? normaliseModel(model.data).id : `models[${index}]`,
         name: word(raw.name),
         provider: word(raw.provider),
+        strategy: strategyCalled(word(raw.strategy)),
       };
     }),
     aliases: Object.entries(aliases).map(([name, target]) => ({ name, target: word(target) })),
@@ -105,6 +108,8 @@ function leniently(value: unknown): NamedObjects {
       slug: word(raw.slug),
       models: list(raw, 'models').map((member) => ({ model: word(member.model) })),
       fallbacks: words(raw.fallbacks),
+      context_window_fallbacks: words(raw.context_window_fallbacks),
+      content_policy_fallbacks: words(raw.content_policy_fallbacks),
     })),
   };
 }

@@ -8,31 +8,31 @@ import {
   providerType,
   providerTypes,
 } from '../provider-types.ts';
+import { realStrategyName, type StrategyName } from '../routing-strategies.ts';
 import { Secret } from '../secret.ts';
 import { hint } from './nearest.ts';
 import type { AliasSpec, ModelSpec, ProviderSpec, RouteSpec } from './schema.ts';
 
-export interface ProviderKey {
-  readonly key: Secret;
-  readonly weight: number;
-  readonly rpm: number;
-  readonly tpm: number;
-}
+type ProviderKeySpec = Exclude<ProviderSpec['api_keys'][number], string>;
+
+export type ProviderKey = Readonly<Omit<ProviderKeySpec, 'key'>> & { readonly key: Secret };
 
 export type Provider = Readonly<
-  Omit<ProviderSpec, 'type' | 'api_keys' | 'allow_private_network' | 'model_patterns'>
+  Omit<ProviderSpec, 'type' | 'api_keys' | 'key_strategy' | 'allow_private_network' | 'model_patterns'>
 > & {
   readonly type: ProviderTypeName;
   readonly api_keys: readonly ProviderKey[];
+  readonly key_strategy: StrategyName;
   readonly allow_private_network: boolean;
   readonly model_patterns: readonly string[];
 };
-export type Model = Readonly<Omit<ModelSpec, 'id' | 'model'>> & {
+export type Model = Readonly<Omit<ModelSpec, 'id' | 'model' | 'strategy'>> & {
   readonly id: string;
   readonly model: string;
+  readonly strategy?: StrategyName;
 };
 export type Alias = Readonly<AliasSpec>;
-export type Route = Readonly<RouteSpec>;
+export type Route = Readonly<Omit<RouteSpec, 'strategy'>> & { readonly strategy: StrategyName };
 
 export interface Configuration {
   readonly providers: readonly Provider[];
@@ -49,16 +49,22 @@ export function normaliseProvider(spec: ProviderSpec): Provider {
     ...spec,
     type,
     api_keys,
+    key_strategy: realStrategyName(spec.key_strategy),
     allow_private_network: allowsPrivateNetwork(spec),
     model_patterns: modelPatterns(spec),
   });
 }
 
-export function normaliseModel(spec: ModelSpec): Model {
+export function normaliseModel({ strategy, ...spec }: ModelSpec): Model {
   const model = spec.model ?? spec.name;
   const region = spec.region === '' ? [] : [spec.region];
   const id = spec.id ?? [spec.name, spec.provider, model, ...region].join(':');
-  return Object.freeze({ ...spec, id, model });
+  const named = strategy === undefined ? {} : { strategy: realStrategyName(strategy) };
+  return Object.freeze({ ...spec, ...named, id, model });
+}
+
+export function normaliseRoute(spec: RouteSpec): Route {
+  return Object.freeze({ ...spec, strategy: realStrategyName(spec.strategy) });
 }
 
 /** What is wrong with a provider whose fields are each valid; paths are relative to it. */
@@ -129,7 +135,7 @@ export function modelPatterns(
 }
 
 /** An entry that expanded to nothing is the absence of a key, so that `${SECOND_KEY:}` may be left unset. */
-function presentKeys(spec: ProviderSpec): { key: string; weight: number; rpm: number; tpm: number }[] {
+function presentKeys(spec: ProviderSpec): ProviderKeySpec[] {
   return spec.api_keys
     .map((entry) => (typeof entry === 'string' ? { key: entry, weight: 1, rpm: 0, tpm: 0 } : entry))
     .filter(({ key }) => key !== '');

@@ -1,19 +1,29 @@
 // What several objects can only get wrong together: names used twice, names that lead nowhere or in a circle. Pure, and
 // asked of the whole configuration both when a file is loaded and before the admin API changes anything.
 import type { Problem } from '../errors.ts';
+import type { StrategyName } from '../routing-strategies.ts';
 import { hint } from './nearest.ts';
 
 /** As much of the objects as names need; normalised objects are accepted, with secrets or without. */
 export interface NamedObjects {
   readonly providers: readonly { readonly name: string; readonly model_patterns: readonly string[] }[];
-  readonly models: readonly { readonly id: string; readonly name: string; readonly provider: string }[];
+  readonly models: readonly {
+    readonly id: string;
+    readonly name: string;
+    readonly provider: string;
+    readonly strategy?: StrategyName | undefined;
+  }[];
   readonly aliases: readonly { readonly name: string; readonly target: string }[];
   readonly routes: readonly {
     readonly slug: string;
     readonly models: readonly { readonly model: string }[];
     readonly fallbacks: readonly string[];
+    readonly context_window_fallbacks: readonly string[];
+    readonly content_policy_fallbacks: readonly string[];
   }[];
 }
+
+const fallbackFields = ['fallbacks', 'context_window_fallbacks', 'content_policy_fallbacks'] as const;
 
 /** Paths are `models[2].provider`, `aliases.fast`, `routes[0].fallbacks[1]`, by position in the lists given. */
 export function checkReferences(objects: NamedObjects): Problem[] {
@@ -21,6 +31,7 @@ export function checkReferences(objects: NamedObjects): Problem[] {
   return [
     ...repeated(objects),
     ...collisions(objects),
+    ...contradictions(objects),
     ...objects.models.flatMap((model, index) => checkModel(names, model, `models[${index}]`)),
     ...objects.aliases.flatMap((alias) => checkAlias(names, alias)),
     ...objects.routes.flatMap((route, index) => checkRoute(names, route, `routes[${index}]`)),
@@ -84,7 +95,9 @@ function checkRoute(names: Names, route: NamedObjects['routes'][number], path: s
     name: model,
     path: `${path}.models[${index}].model`,
   }));
-  const fallbacks = route.fallbacks.map((name, index) => ({ name, path: `${path}.fallbacks[${index}]` }));
+  const fallbacks = fallbackFields.flatMap((field) =>
+    route[field].map((name, index) => ({ name, path: `${path}.${field}[${index}]` })),
+  );
   return [...members, ...fallbacks].flatMap((member) =>
     member.name === route.slug
       ? [{ path: member.path, message: `the route "${route.slug}" names itself` }]
@@ -156,4 +169,17 @@ function collisions({ models, aliases, routes }: NamedObjects): Problem[] {
       modelNames.has(slug) ? [clash(`routes[${index}].slug`, slug, 'model')] : [],
     ),
   ];
+}
+
+/** The deployments of one name are chosen between in one way. */
+function contradictions({ models }: NamedObjects): Problem[] {
+  const first = new Map<string, { readonly id: string; readonly strategy: StrategyName }>();
+  return models.flatMap(({ id, name, strategy }, index) => {
+    if (strategy === undefined) return [];
+    const said = first.get(name);
+    if (said === undefined) first.set(name, { id, strategy });
+    if (said === undefined || said.strategy === strategy) return [];
+    const message = `"${strategy}" contradicts "${said.strategy}" at the deployment "${said.id}" of the same name; say it at one of them only`;
+    return [{ path: `models[${index}].strategy`, message }];
+  });
 }

@@ -3,23 +3,24 @@
 import { z } from 'zod';
 import { limits } from '../limits.ts';
 import type { ProviderSettingName } from '../provider-types.ts';
-import { durationMs, durationPattern } from './duration.ts';
+import {
+  usualKeyStrategy,
+  usualStrategy,
+  writtenKeyStrategies,
+  writtenStrategies,
+} from '../routing-strategies.ts';
+import { concurrencySpec } from './capacity.ts';
+import { publicName, shortDuration } from './names.ts';
 
 const WEIGHT_MAX = 1_000_000;
 const PRIORITY_MAX = 1000;
-const TIMEOUT_MS_MIN = 1;
-const TIMEOUT_MS_MAX = 60 * 60 * 1000;
 const UPSTREAM_NAME_LENGTH_MAX = 512;
 const KEY_LENGTH_MAX = 8192;
+const PRICE_MAX = 1_000_000;
 const TAGS_MAX = 32;
 /** The widest integers of the resources that data planes receive. */
 const RPM_MAX = 4_294_967_295;
 
-const nameRule = 'must begin with a letter or digit and hold only letters, digits and . _ : / @ + -';
-const publicName = z
-  .string()
-  .max(limits.nameLengthMax)
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$/, nameRule);
 const providerName = z
   .string()
   .max(limits.nameLengthMax)
@@ -37,15 +38,12 @@ const weight = z
   .describe('Share among equals; one with 0 comes after the others.');
 const priority = z.int().min(0).max(PRIORITY_MAX).default(1).describe('Lower numbers are tried first.');
 
-const duration = z
-  .union([
-    z.string().regex(durationPattern, { error: 'must be a duration such as 500ms, 60s or 2m', abort: true }),
-    z.number(),
-  ])
-  .refine((value) => {
-    const ms = durationMs(value);
-    return ms >= TIMEOUT_MS_MIN && ms <= TIMEOUT_MS_MAX;
-  }, 'must be between 1ms and 1h');
+const rpm = z.int().min(0).max(RPM_MAX).default(0);
+const tpm = z.int().min(0).default(0);
+const atOnce = concurrencySpec.optional();
+
+/** In dollars for a million tokens. Nothing that is sold by the token costs anywhere near as much as the most. */
+const price = z.number().min(0).max(PRICE_MAX);
 
 const baseUrl = z
   .string()
@@ -59,13 +57,9 @@ const providerKeySpec = z.strictObject({
     .describe('The secret itself, usually a reference to an environment variable.')
     .meta({ writeOnly: true }),
   weight,
-  rpm: z
-    .int()
-    .min(0)
-    .max(RPM_MAX)
-    .default(0)
-    .describe('Requests a minute that this key may make; 0 means unlimited.'),
-  tpm: z.int().min(0).default(0).describe('Tokens a minute that this key may use; 0 means unlimited.'),
+  rpm: rpm.describe('Requests a minute that this key may make; 0 means unlimited.'),
+  tpm: tpm.describe('Tokens a minute that this key may use; 0 means unlimited.'),
+  max_concurrency: atOnce,
 });
 
 const setting = z
@@ -109,6 +103,12 @@ export const providerSpec = z
       .array(z.union([z.string().max(KEY_LENGTH_MAX).meta({ writeOnly: true }), providerKeySpec]))
       .default([])
       .describe('Keys to share the requests between: each a string, or a mapping with limits of its own.'),
+    key_strategy: z
+      .enum(writtenKeyStrategies)
+      .default(usualKeyStrategy)
+      .describe('How requests are shared between the keys; see routing.md. `priority`: in their order here.')
+      .meta({ examples: ['lowest-usage'] }),
+    max_concurrency: atOnce,
     allow_private_network: z
       .boolean()
       .optional()
@@ -134,6 +134,16 @@ export const providerSpec = z
   })
   .describe('An account at a vendor, or a server that speaks a known API.');
 
+const priceSpec = z
+  .strictObject({
+    input: price.describe('For a million tokens of input.'),
+    cached_input: price
+      .optional()
+      .describe('For those that the vendor had in its prompt cache. The default is that of `input`.'),
+    output: price.describe('For a million tokens of output.'),
+  })
+  .describe('What it costs, in dollars, for `lowest-cost` to go by.');
+
 export const modelSpec = z
   .strictObject({
     id: noSpaces
@@ -151,7 +161,20 @@ export const modelSpec = z
       .meta({ examples: ['gpt-4o-2024-11-20'] }),
     weight,
     priority,
-    timeout: duration
+    strategy: z
+      .enum(writtenStrategies)
+      .optional()
+      .describe(
+        'How requests are shared between the deployments of this name; see routing.md. It is enough to say it at one of them. The default is `priority`.',
+      )
+      .meta({ examples: ['least-latency'] }),
+    rpm: rpm.describe(
+      'Requests a minute that its limit at the vendor allows, for `lowest-usage` to go by; 0: nobody said.',
+    ),
+    tpm: tpm.describe('Tokens a minute, likewise.'),
+    max_concurrency: atOnce,
+    price: priceSpec.optional(),
+    timeout: shortDuration
       .optional()
       .describe(
         'How long to wait for the first byte of the answer; a plain number means seconds. The default is 10m.',
@@ -196,14 +219,47 @@ export const routeSpec = z
       .describe('A title for people.')
       .meta({ examples: ['Smart models'] }),
     strategy: z
-      .enum(['priority'])
-      .default('priority')
-      .describe('`priority`: by priority, then by weight; the next one when one fails.'),
+      .enum(writtenStrategies)
+      .default(usualStrategy)
+      .describe(
+        'How requests are shared between `models`; see routing.md. `priority`: by priority, then by weight; the next one when one fails.',
+      ),
     models: z.array(routeMemberSpec).min(1).describe('What the route chooses from.'),
     fallbacks: z
       .array(publicName)
       .default([])
       .describe('Public names that are tried, in this order, when all else failed.'),
+    context_window_fallbacks: z
+      .array(publicName)
+      .default([])
+      .describe('Public names that are tried instead when the prompt was too long for the model.'),
+    content_policy_fallbacks: z
+      .array(publicName)
+      .default([])
+      .describe(
+        "Public names that are tried instead when the provider's content filter refused the request.",
+      ),
+    timeout: shortDuration
+      .optional()
+      .describe(
+        'For a whole request, with all its attempts; a plain number means seconds. The default is none but those of the models.',
+      )
+      .meta({ examples: ['2m'] }),
+    failover_timeout_multiple: z
+      .number()
+      .gt(0)
+      .max(1)
+      .default(1)
+      .describe(
+        'How much of the time of a request, whether the route or the caller limits it, one attempt may take to its first byte, so that there is time for another: 0.5 is half of it.',
+      ),
+    stream_recovery: z
+      .enum(['error', 'continue'])
+      .default('error')
+      .describe(
+        'What becomes of a stream that breaks off after its first byte: it ends with an `error`, or another model is asked to `continue` it.',
+      ),
+    max_concurrency: atOnce,
     enabled: z.boolean().default(true).describe('A disabled route does not exist for clients.'),
   })
   .describe('A virtual model: a choice between models, and what to do when they fail.');

@@ -2,6 +2,7 @@
 // everything of a request's life but the files and the control plane.
 import { createGateway, type Gateway, type GatewayOptions } from '#data-plane/http/gateway.ts';
 import type { AttemptLedger, Intent, Settlement } from '#data-plane/meter/ledger.ts';
+import { type Routing, RoutingState } from '#data-plane/routing/routing-state.ts';
 import type { Snapshot } from '#data-plane/snapshot/snapshot.ts';
 import { createUpstreamClient, type UpstreamClient } from '#data-plane/upstream/client.ts';
 import { createLogger } from '#shared/log.ts';
@@ -67,12 +68,25 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
   const ledger = new MemoryLedger();
   const upstream = createUpstreamClient();
   const metrics = new Metrics();
-  const state = { snapshot: options.snapshot };
+  const state = { snapshot: options.snapshot, routing: new RoutingState() };
+  // A new configuration is a new story here: what failed in the last one is forgotten.
+  const routing: Routing = {
+    get health() {
+      return state.routing.health;
+    },
+    get warm() {
+      return state.routing.warm;
+    },
+    memoryOf: (place) => state.routing.memoryOf(place),
+    budgetOf: (route) => state.routing.budgetOf(route),
+    rehearsal: () => state.routing.rehearsal(),
+  };
   const gateway = createGateway({
     snapshots: { current: () => state.snapshot },
     ledger,
     upstream,
     metrics,
+    routing,
     log: createLogger('silent'),
     health: () => ({
       nodeId: 'node_test',
@@ -95,6 +109,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     },
     set snapshot(next: Snapshot | undefined) {
       state.snapshot = next;
+      state.routing = new RoutingState();
     },
     async stop() {
       await gateway.close({ drainMs: 0 });

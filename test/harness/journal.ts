@@ -21,6 +21,7 @@ export function madeIntent(fields: Partial<Intent> = {}): Intent {
     providerKey: 'openai/0',
     upstreamModel: 'gpt-4o-2024-11-20',
     metadata: {},
+    trail: 'priority 1',
     operation: 'openai-chat',
     streamed: true,
     tags: ['chat'],

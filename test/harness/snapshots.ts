@@ -4,6 +4,7 @@ import { compatible } from '#data-plane/providers/compatible.ts';
 import { bearerCredential, fixedCredential } from '#data-plane/providers/credential.ts';
 import type { Provider, ProviderSettings } from '#data-plane/providers/provider.ts';
 import type {
+  Capacity,
   Deployment,
   Principal,
   ProviderEntry,
@@ -13,11 +14,15 @@ import type {
 } from '#data-plane/snapshot/snapshot.ts';
 import { limits } from '#shared/limits.ts';
 
+/** Any number of requests at once. */
+const unlimited: Capacity = { concurrencyMax: 0, waitingMax: 0, waitMsMax: 0 };
+
 export interface SnapshotSketch {
   readonly revision?: number;
   readonly providers?: readonly ProviderEntry[];
   readonly deployments?: readonly Deployment[];
   readonly aliases?: Readonly<Record<string, string>>;
+  readonly modelStrategies?: Readonly<Record<string, string>>;
   readonly routes?: readonly Route[];
   /** By the key as it is presented. */
   readonly keys?: Readonly<Record<string, Principal>>;
@@ -31,9 +36,14 @@ export function snapshotOf(sketch: SnapshotSketch): Snapshot {
     revision: BigInt(sketch.revision ?? 1),
     providers: new Map(providers.map((provider) => [provider.name, provider])),
     models: Map.groupBy(deployments, ({ model }) => model),
+    modelStrategies: new Map(Object.entries(sketch.modelStrategies ?? {})),
     aliases: new Map(Object.entries(sketch.aliases ?? {})),
     routes: new Map((sketch.routes ?? []).map((route) => [route.slug, route])),
-    keys: { size: byKey.size, find: (presented) => byKey.get(presented) },
+    keys: {
+      size: byKey.size,
+      find: (presented) => byKey.get(presented),
+      findById: (id) => [...byKey.values()].find(({ keyId }) => keyId === id),
+    },
     sealingKey: Buffer.alloc(32, 7),
   });
 }
@@ -43,6 +53,7 @@ export interface ProviderSketch {
   /** Ends in `/v1`; a provider without one answers locally or is only looked at. */
   readonly baseUrl?: string;
   readonly keys?: readonly ProviderKey[];
+  readonly keyStrategy?: string;
   readonly settings?: ProviderSettings;
   readonly claims?: (model: string) => boolean;
 }
@@ -63,7 +74,9 @@ export function providerOf(name: string, sketch: ProviderSketch = {}): ProviderE
     settings: sketch.settings ?? {},
     ambient: fixedCredential({}),
     keys: sketch.keys ?? [],
+    keyStrategy: sketch.keyStrategy ?? 'random',
     matchesModel: sketch.claims ?? (() => false),
+    ...unlimited,
   });
 }
 
@@ -72,8 +85,10 @@ export function providerKeyOf(id: string, sketch: Partial<ProviderKey> = {}): Pr
     id,
     credential: bearerCredential(`provider-secret-${id}`),
     weight: 1,
+    priority: 0,
     rpm: 0,
     tpm: 0,
+    ...unlimited,
     ...sketch,
   };
 }
@@ -94,6 +109,10 @@ export function deploymentOf(
     timeoutMs: limits.upstreamTimeoutMs,
     region: '',
     tags: [],
+    rpm: 0,
+    tpm: 0,
+    ...unlimited,
+    price: undefined,
     ...sketch,
   });
 }
@@ -104,6 +123,12 @@ export function routeOf(slug: string, members: readonly string[], fallbacks: rea
     strategy: 'priority',
     members: members.map((model, index) => ({ model, weight: 1, priority: index })),
     fallbacks,
+    contextWindowFallbacks: [],
+    contentPolicyFallbacks: [],
+    timeoutMs: 0,
+    failoverTimeoutMultiple: 1,
+    streamRecovery: 'error',
+    ...unlimited,
   };
 }
 

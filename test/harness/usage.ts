@@ -37,6 +37,7 @@ export function madeAttempt(
     rawUsage: '{"prompt_tokens":10,"completion_tokens":20}',
     tags: ['chat'],
     upstreamId: 'chatcmpl-1',
+    trail: 'priority 1',
   });
   return Object.assign(base, fields);
 }

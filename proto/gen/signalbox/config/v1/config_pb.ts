@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/config.proto.
  */
 export const file_signalbox_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2NvbmZpZy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSJMCgtSZXNvdXJjZVJlZhIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCSJrCghSZXNvdXJjZRIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEEg8KB3BheWxvYWQYBCABKAwicwoNUmVzb3VyY2VCYXRjaBIuCgd1cHNlcnRzGAEgAygLMh0uc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZRIyCghyZW1vdmFscxgCIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuUmVzb3VyY2VSZWYijwIKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIQCghiYXNlX3VybBgDIAEoCRIuCgRrZXlzGAQgAygLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Qcm92aWRlcktleRIdChVhbGxvd19wcml2YXRlX25ldHdvcmsYBSABKAgSFgoObW9kZWxfcGF0dGVybnMYBiADKAkSPQoIc2V0dGluZ3MYByADKAsyKy5zaWduYWxib3guY29uZmlnLnYxLlByb3ZpZGVyLlNldHRpbmdzRW50cnkaLwoNU2V0dGluZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIlMKC1Byb3ZpZGVyS2V5EgoKAmlkGAEgASgJEg4KBnNlY3JldBgCIAEoCRIOCgZ3ZWlnaHQYAyABKA0SCwoDcnBtGAQgASgNEgsKA3RwbRgFIAEoBCKlAQoKRGVwbG95bWVudBIKCgJpZBgBIAEoCRINCgVtb2RlbBgCIAEoCRIQCghwcm92aWRlchgDIAEoCRIWCg51cHN0cmVhbV9tb2RlbBgEIAEoCRIOCgZ3ZWlnaHQYBSABKA0SEAoIcHJpb3JpdHkYBiABKA0SEgoKdGltZW91dF9tcxgHIAEoDRIOCgZyZWdpb24YCCABKAkSDAoEdGFncxgJIAMoCSIlCgVBbGlhcxIMCgRuYW1lGAEgASgJEg4KBnRhcmdldBgCIAEoCSKUAQoFUm91dGUSDAoEc2x1ZxgBIAEoCRIUCgxkaXNwbGF5X25hbWUYAiABKAkSEAoIc3RyYXRlZ3kYAyABKAkSMQoHbWVtYmVycxgEIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuUm91dGVNZW1iZXISEQoJZmFsbGJhY2tzGAUgAygJEg8KB2VuYWJsZWQYBiABKAgiPgoLUm91dGVNZW1iZXISDQoFbW9kZWwYASABKAkSDgoGd2VpZ2h0GAIgASgNEhAKCHByaW9yaXR5GAMgASgNIt8BCgZBcGlLZXkSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRobWFjGAMgASgMEg4KBm1vZGVscxgEIAMoCRIVCg1leHBpcmVzX2F0X21zGAUgASgDEjsKCG1ldGFkYXRhGAYgAygLMikuc2lnbmFsYm94LmNvbmZpZy52MS5BcGlLZXkuTWV0YWRhdGFFbnRyeRIYChBkcm9wX3Vuc3VwcG9ydGVkGAcgASgIGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIxCgZTZWNyZXQSCgoCaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEgsKA2JveBgDIAEoDCrOAQoMUmVzb3VyY2VUeXBlEh0KGVJFU09VUkNFX1RZUEVfVU5TUEVDSUZJRUQQABIaChZSRVNPVVJDRV9UWVBFX1BST1ZJREVSEAESHAoYUkVTT1VSQ0VfVFlQRV9ERVBMT1lNRU5UEAISFwoTUkVTT1VSQ0VfVFlQRV9BTElBUxADEhcKE1JFU09VUkNFX1RZUEVfUk9VVEUQBBIZChVSRVNPVVJDRV9UWVBFX0FQSV9LRVkQBRIYChRSRVNPVVJDRV9UWVBFX1NFQ1JFVBAGYgZwcm90bzM");
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2NvbmZpZy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSJMCgtSZXNvdXJjZVJlZhIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCSJrCghSZXNvdXJjZRIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEEg8KB3BheWxvYWQYBCABKAwicwoNUmVzb3VyY2VCYXRjaBIuCgd1cHNlcnRzGAEgAygLMh0uc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZRIyCghyZW1vdmFscxgCIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuUmVzb3VyY2VSZWYi3AIKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIQCghiYXNlX3VybBgDIAEoCRIuCgRrZXlzGAQgAygLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Qcm92aWRlcktleRIdChVhbGxvd19wcml2YXRlX25ldHdvcmsYBSABKAgSFgoObW9kZWxfcGF0dGVybnMYBiADKAkSPQoIc2V0dGluZ3MYByADKAsyKy5zaWduYWxib3guY29uZmlnLnYxLlByb3ZpZGVyLlNldHRpbmdzRW50cnkSFAoMa2V5X3N0cmF0ZWd5GAggASgJEjUKC2NvbmN1cnJlbmN5GBQgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Db25jdXJyZW5jeRovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiigEKC1Byb3ZpZGVyS2V5EgoKAmlkGAEgASgJEg4KBnNlY3JldBgCIAEoCRIOCgZ3ZWlnaHQYAyABKA0SCwoDcnBtGAQgASgNEgsKA3RwbRgFIAEoBBI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3kiswIKCkRlcGxveW1lbnQSCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFgoOdXBzdHJlYW1fbW9kZWwYBCABKAkSDgoGd2VpZ2h0GAUgASgNEhAKCHByaW9yaXR5GAYgASgNEhIKCnRpbWVvdXRfbXMYByABKA0SDgoGcmVnaW9uGAggASgJEgwKBHRhZ3MYCSADKAkSEAoIc3RyYXRlZ3kYCiABKAkSCwoDcnBtGAsgASgNEgsKA3RwbRgMIAEoBBIpCgVwcmljZRgNIAEoCzIaLnNpZ25hbGJveC5jb25maWcudjEuUHJpY2USNQoLY29uY3VycmVuY3kYFCABKAsyIC5zaWduYWxib3guY29uZmlnLnYxLkNvbmN1cnJlbmN5IjwKBVByaWNlEg0KBWlucHV0GAEgASgBEhQKDGNhY2hlZF9pbnB1dBgCIAEoARIOCgZvdXRwdXQYAyABKAEiJQoFQWxpYXMSDAoEbmFtZRgBIAEoCRIOCgZ0YXJnZXQYAiABKAki3wIKBVJvdXRlEgwKBHNsdWcYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHN0cmF0ZWd5GAMgASgJEjEKB21lbWJlcnMYBCADKAsyIC5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlTWVtYmVyEhEKCWZhbGxiYWNrcxgFIAMoCRIPCgdlbmFibGVkGAYgASgIEiAKGGNvbnRleHRfd2luZG93X2ZhbGxiYWNrcxgHIAMoCRIgChhjb250ZW50X3BvbGljeV9mYWxsYmFja3MYCCADKAkSEgoKdGltZW91dF9tcxgJIAEoDRIhChlmYWlsb3Zlcl90aW1lb3V0X211bHRpcGxlGAogASgBEhcKD3N0cmVhbV9yZWNvdmVyeRgLIAEoCRI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3kiPgoLUm91dGVNZW1iZXISDQoFbW9kZWwYASABKAkSDgoGd2VpZ2h0GAIgASgNEhAKCHByaW9yaXR5GAMgASgNIkQKC0NvbmN1cnJlbmN5EgsKA21heBgBIAEoDRITCgt3YWl0aW5nX21heBgCIAEoDRITCgt3YWl0X21zX21heBgDIAEoDSLfAQoGQXBpS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEaG1hYxgDIAEoDBIOCgZtb2RlbHMYBCADKAkSFQoNZXhwaXJlc19hdF9tcxgFIAEoAxI7CghtZXRhZGF0YRgGIAMoCzIpLnNpZ25hbGJveC5jb25maWcudjEuQXBpS2V5Lk1ldGFkYXRhRW50cnkSGAoQZHJvcF91bnN1cHBvcnRlZBgHIAEoCBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiMQoGU2VjcmV0EgoKAmlkGAEgASgJEg4KBmtleV9pZBgCIAEoCRILCgNib3gYAyABKAwqzgEKDFJlc291cmNlVHlwZRIdChlSRVNPVVJDRV9UWVBFX1VOU1BFQ0lGSUVEEAASGgoWUkVTT1VSQ0VfVFlQRV9QUk9WSURFUhABEhwKGFJFU09VUkNFX1RZUEVfREVQTE9ZTUVOVBACEhcKE1JFU09VUkNFX1RZUEVfQUxJQVMQAxIXChNSRVNPVVJDRV9UWVBFX1JPVVRFEAQSGQoVUkVTT1VSQ0VfVFlQRV9BUElfS0VZEAUSGAoUUkVTT1VSQ0VfVFlQRV9TRUNSRVQQBmIGcHJvdG8z");
 
 /**
  * @generated from message signalbox.config.v1.ResourceRef
@@ -144,6 +144,18 @@ export type Provider = Message<"signalbox.config.v1.Provider"> & {
    * @generated from field: map<string, string> settings = 7;
    */
   settings: { [key: string]: string };
+
+  /**
+   * How requests are shared between the keys; empty: by lot.
+   *
+   * @generated from field: string key_strategy = 8;
+   */
+  keyStrategy: string;
+
+  /**
+   * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
+   */
+  concurrency?: Concurrency | undefined;
 };
 
 /**
@@ -187,6 +199,11 @@ export type ProviderKey = Message<"signalbox.config.v1.ProviderKey"> & {
    * @generated from field: uint64 tpm = 5;
    */
   tpm: bigint;
+
+  /**
+   * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
+   */
+  concurrency?: Concurrency | undefined;
 };
 
 /**
@@ -246,6 +263,37 @@ export type Deployment = Message<"signalbox.config.v1.Deployment"> & {
    * @generated from field: repeated string tags = 9;
    */
   tags: string[];
+
+  /**
+   * How requests are shared between the deployments of the model, the same for all of them or empty.
+   *
+   * @generated from field: string strategy = 10;
+   */
+  strategy: string;
+
+  /**
+   * What the vendor allows it a minute; 0: nobody said.
+   *
+   * @generated from field: uint32 rpm = 11;
+   */
+  rpm: number;
+
+  /**
+   * @generated from field: uint64 tpm = 12;
+   */
+  tpm: bigint;
+
+  /**
+   * Absent: nobody said what it costs.
+   *
+   * @generated from field: signalbox.config.v1.Price price = 13;
+   */
+  price?: Price | undefined;
+
+  /**
+   * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
+   */
+  concurrency?: Concurrency | undefined;
 };
 
 /**
@@ -254,6 +302,35 @@ export type Deployment = Message<"signalbox.config.v1.Deployment"> & {
  */
 export const DeploymentSchema: GenMessage<Deployment> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_config, 5);
+
+/**
+ * In billionths of a dollar for a token.
+ *
+ * @generated from message signalbox.config.v1.Price
+ */
+export type Price = Message<"signalbox.config.v1.Price"> & {
+  /**
+   * @generated from field: double input = 1;
+   */
+  input: number;
+
+  /**
+   * @generated from field: double cached_input = 2;
+   */
+  cachedInput: number;
+
+  /**
+   * @generated from field: double output = 3;
+   */
+  output: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Price.
+ * Use `create(PriceSchema)` to create a new message.
+ */
+export const PriceSchema: GenMessage<Price> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 6);
 
 /**
  * @generated from message signalbox.config.v1.Alias
@@ -275,7 +352,7 @@ export type Alias = Message<"signalbox.config.v1.Alias"> & {
  * Use `create(AliasSchema)` to create a new message.
  */
 export const AliasSchema: GenMessage<Alias> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 6);
+  messageDesc(file_signalbox_config_v1_config, 7);
 
 /**
  * @generated from message signalbox.config.v1.Route
@@ -310,6 +387,44 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
    * @generated from field: bool enabled = 6;
    */
   enabled: boolean;
+
+  /**
+   * Public names that are asked instead of the fallbacks when the prompt is too long, or a filter refused it.
+   *
+   * @generated from field: repeated string context_window_fallbacks = 7;
+   */
+  contextWindowFallbacks: string[];
+
+  /**
+   * @generated from field: repeated string content_policy_fallbacks = 8;
+   */
+  contentPolicyFallbacks: string[];
+
+  /**
+   * For a request with all its attempts; 0 for none.
+   *
+   * @generated from field: uint32 timeout_ms = 9;
+   */
+  timeoutMs: number;
+
+  /**
+   * How much of the time of a request one attempt may take to its first byte; 0 for all of it.
+   *
+   * @generated from field: double failover_timeout_multiple = 10;
+   */
+  failoverTimeoutMultiple: number;
+
+  /**
+   * What becomes of a stream that breaks off: "error" or "continue"; empty: "error".
+   *
+   * @generated from field: string stream_recovery = 11;
+   */
+  streamRecovery: string;
+
+  /**
+   * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
+   */
+  concurrency?: Concurrency | undefined;
 };
 
 /**
@@ -317,7 +432,7 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
  * Use `create(RouteSchema)` to create a new message.
  */
 export const RouteSchema: GenMessage<Route> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 7);
+  messageDesc(file_signalbox_config_v1_config, 8);
 
 /**
  * @generated from message signalbox.config.v1.RouteMember
@@ -344,7 +459,38 @@ export type RouteMember = Message<"signalbox.config.v1.RouteMember"> & {
  * Use `create(RouteMemberSchema)` to create a new message.
  */
 export const RouteMemberSchema: GenMessage<RouteMember> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 8);
+  messageDesc(file_signalbox_config_v1_config, 9);
+
+/**
+ * How many requests may be under way at once. Absent or 0: any number.
+ *
+ * @generated from message signalbox.config.v1.Concurrency
+ */
+export type Concurrency = Message<"signalbox.config.v1.Concurrency"> & {
+  /**
+   * @generated from field: uint32 max = 1;
+   */
+  max: number;
+
+  /**
+   * How many more may wait, and how long each.
+   *
+   * @generated from field: uint32 waiting_max = 2;
+   */
+  waitingMax: number;
+
+  /**
+   * @generated from field: uint32 wait_ms_max = 3;
+   */
+  waitMsMax: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Concurrency.
+ * Use `create(ConcurrencySchema)` to create a new message.
+ */
+export const ConcurrencySchema: GenMessage<Concurrency> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 10);
 
 /**
  * @generated from message signalbox.config.v1.ApiKey
@@ -399,7 +545,7 @@ export type ApiKey = Message<"signalbox.config.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 9);
+  messageDesc(file_signalbox_config_v1_config, 11);
 
 /**
  * A provider credential, or the key pepper, encrypted under the fleet's secret key (see Begin.sealed_key).
@@ -432,7 +578,7 @@ export type Secret = Message<"signalbox.config.v1.Secret"> & {
  * Use `create(SecretSchema)` to create a new message.
  */
 export const SecretSchema: GenMessage<Secret> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 10);
+  messageDesc(file_signalbox_config_v1_config, 12);
 
 /**
  * @generated from enum signalbox.config.v1.ResourceType

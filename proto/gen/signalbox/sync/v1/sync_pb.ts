@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/sync/v1/sync.proto.
  */
 export const file_signalbox_sync_v1_sync: GenFile = /*@__PURE__*/
-  fileDesc("ChxzaWduYWxib3gvc3luYy92MS9zeW5jLnByb3RvEhFzaWduYWxib3guc3luYy52MSJQCgtKb2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwSDQoFcHJvb2YYBCABKAwiPgoMSm9pblJlc3BvbnNlEhcKD2NlcnRpZmljYXRlX3BlbRgBIAEoCRIVCg1hdXRob3JpdHlfcGVtGAIgASgJIjEKDFJlbmV3UmVxdWVzdBISCgpwdWJsaWNfa2V5GAEgASgMEg0KBXByb29mGAIgASgMIj8KDVJlbmV3UmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEhUKDWF1dGhvcml0eV9wZW0YAiABKAki8wEKC1N5bmNSZXF1ZXN0EikKBWhlbGxvGAEgASgLMhguc2lnbmFsYm94LnN5bmMudjEuSGVsbG9IABIlCgNhY2sYAiABKAsyFi5zaWduYWxib3guc3luYy52MS5BY2tIABInCgRuYWNrGAMgASgLMhcuc2lnbmFsYm94LnN5bmMudjEuTmFja0gAEjEKCWhlYXJ0YmVhdBgEIAEoCzIcLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdEgAEisKBmFuc3dlchgFIAEoCzIZLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckgAQgkKB21lc3NhZ2Ui/wEKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEgoKYm9vdF9lcG9jaBgCIAEoBBIOCgZyZWdpb24YAyABKAkSDQoFYnVpbGQYBCABKAkSEgoKc2NoZW1hX21pbhgFIAEoDRISCgpzY2hlbWFfbWF4GAYgASgNEhUKDWhhdmVfcmV2aXNpb24YByABKAQSEwoLaGF2ZV9kaWdlc3QYCCABKAwSEgoKaGlzdG9yeV9pZBgJIAEoCRITCgtzZWFsaW5nX2tleRgKIAEoDBIaChJhZHZlcnRpc2VkX2FkZHJlc3MYCyABKAkSGQoRYW5zd2Vyc19xdWVzdGlvbnMYDCABKAgiSAoDQWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEg4KBmRpZ2VzdBgDIAEoDBIQCghhcHBseV9tcxgEIAEoASJzCgROYWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEhgKEHJ1bm5pbmdfcmV2aXNpb24YAyABKAQSMAoGZXJyb3JzGAQgAygLMiAuc2lnbmFsYm94LnN5bmMudjEuUmVzb3VyY2VFcnJvciJ8Cg1SZXNvdXJjZUVycm9yEi8KBHR5cGUYASABKA4yIS5zaWduYWxib3guY29uZmlnLnYxLlJlc291cmNlVHlwZRIMCgRuYW1lGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSJoCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSDgoGZGlnZXN0GAIgASgMEgwKBGxvYWQYAyABKA0SEwoLc3Bvb2xfYnl0ZXMYBCABKAQSFgoOam91cm5hbF9lcG9jaHMYBSADKAki0wEKBkFuc3dlchIKCgJpZBgBIAEoBBInCgVwcm9iZRgCIAEoDjIYLnNpZ25hbGJveC5zeW5jLnYxLlByb2JlEi0KBWVycm9yGAMgASgLMh4uc2lnbmFsYm94LnN5bmMudjEuQW5zd2VyRXJyb3ISDgoGbW9kZWxzGAQgAygJEhMKC21vcmVfbW9kZWxzGAUgASgIEisKBGtleXMYBiADKAsyHS5zaWduYWxib3guc3luYy52MS5LZXlGaW5kaW5nEhMKC2R1cmF0aW9uX21zGAcgASgBIiwKC0Fuc3dlckVycm9yEgwKBGNvZGUYASABKAkSDwoHbWVzc2FnZRgCIAEoCSJgCgpLZXlGaW5kaW5nEg4KBmtleV9pZBgBIAEoCRITCgtkdXJhdGlvbl9tcxgCIAEoARItCgVlcnJvchgDIAEoCzIeLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckVycm9yIpQDCgxTeW5jUmVzcG9uc2USLQoHd2VsY29tZRgBIAEoCzIaLnNpZ25hbGJveC5zeW5jLnYxLldlbGNvbWVIABIpCgViZWdpbhgCIAEoCzIYLnNpZ25hbGJveC5zeW5jLnYxLkJlZ2luSAASKQoFY2h1bmsYAyABKAsyGC5zaWduYWxib3guc3luYy52MS5DaHVua0gAEisKBmNvbW1pdBgEIAEoCzIZLnNpZ25hbGJveC5zeW5jLnYxLkNvbW1pdEgAEjYKCWhlYXJ0YmVhdBgFIAEoCzIhLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdFJlcGx5SAASLwoIdGhyb3R0bGUYBiABKAsyGy5zaWduYWxib3guc3luYy52MS5UaHJvdHRsZUgAEikKBWRyYWluGAcgASgLMhguc2lnbmFsYm94LnN5bmMudjEuRHJhaW5IABIlCgNhc2sYCSABKAsyFi5zaWduYWxib3guc3luYy52MS5Bc2tIAEIJCgdtZXNzYWdlSgQICBAJUgZyZWNhbGwidQoHV2VsY29tZRISCgpyZXBsaWNhX2lkGAEgASgJEhIKCmhpc3RvcnlfaWQYAiABKAkSHQoVaGVhcnRiZWF0X2ludGVydmFsX21zGAMgASgNEhMKC3NpZ25pbmdfa2V5GAQgASgMEg4KBnNjaGVtYRgFIAEoDSK7AQoFQmVnaW4SDQoFbm9uY2UYASABKAQSFQoNZnJvbV9yZXZpc2lvbhgCIAEoBBITCgt0b19yZXZpc2lvbhgDIAEoBBIMCgRmdWxsGAQgASgIEhMKC3RvdGFsX2J5dGVzGAUgASgEEg4KBnNoYTI1NhgGIAEoDBIwCgpzZWFsZWRfa2V5GAcgASgLMhwuc2lnbmFsYm94LnN5bmMudjEuU2VhbGVkS2V5EhIKCmhpc3RvcnlfaWQYCCABKAkiRgoJU2VhbGVkS2V5Eg4KBmtleV9pZBgBIAEoCRIcChRlcGhlbWVyYWxfcHVibGljX2tleRgCIAEoDBILCgNib3gYAyABKAwiUwoFQ2h1bmsSDQoFbm9uY2UYASABKAQSDAoEZGF0YRgCIAEoDBItCghlbmNvZGluZxgDIAEoDjIbLnNpZ25hbGJveC5zeW5jLnYxLkVuY29kaW5nIjoKBkNvbW1pdBINCgVub25jZRgBIAEoBBIOCgZkaWdlc3QYAiABKAwSEQoJc2lnbmF0dXJlGAMgASgMIkIKDkhlYXJ0YmVhdFJlcGx5EjAKCndhdGVybWFya3MYASADKAsyHC5zaWduYWxib3guc3luYy52MS5XYXRlcm1hcmsiNAoJV2F0ZXJtYXJrEhUKDWpvdXJuYWxfZXBvY2gYASABKAkSEAoIc2VxdWVuY2UYAiABKAQiIgoIVGhyb3R0bGUSFgoOcmV0cnlfYWZ0ZXJfbXMYASABKA0iMwoFRHJhaW4SGwoTcmVjb25uZWN0X3dpdGhpbl9tcxgBIAEoDRINCgVob3N0cxgCIAMoCSJmCgNBc2sSCgoCaWQYASABKAQSEAoIcHJvdmlkZXIYAiABKAkSLQoIcXVlc3Rpb24YAyABKA4yGy5zaWduYWxib3guc3luYy52MS5RdWVzdGlvbhISCgp0aW1lb3V0X21zGAQgASgNKlsKBVByb2JlEhUKEVBST0JFX1VOU1BFQ0lGSUVEEAASFAoQUFJPQkVfTU9ERUxfTElTVBABEhQKEFBST0JFX0NPTk5FQ1RJT04QAhIPCgtQUk9CRV9MT0NBTBADKk4KCEVuY29kaW5nEhgKFEVOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRRU5DT0RJTkdfSURFTlRJVFkQARIRCg1FTkNPRElOR19HWklQEAIqTQoIUXVlc3Rpb24SGAoUUVVFU1RJT05fVU5TUEVDSUZJRUQQABITCg9RVUVTVElPTl9NT0RFTFMQARISCg5RVUVTVElPTl9DSEVDSxACMu8BCgtTeW5jU2VydmljZRJHCgRKb2luEh4uc2lnbmFsYm94LnN5bmMudjEuSm9pblJlcXVlc3QaHy5zaWduYWxib3guc3luYy52MS5Kb2luUmVzcG9uc2USSgoFUmVuZXcSHy5zaWduYWxib3guc3luYy52MS5SZW5ld1JlcXVlc3QaIC5zaWduYWxib3guc3luYy52MS5SZW5ld1Jlc3BvbnNlEksKBFN5bmMSHi5zaWduYWxib3guc3luYy52MS5TeW5jUmVxdWVzdBofLnNpZ25hbGJveC5zeW5jLnYxLlN5bmNSZXNwb25zZSgBMAFiBnByb3RvMw", [file_signalbox_config_v1_config]);
+  fileDesc("ChxzaWduYWxib3gvc3luYy92MS9zeW5jLnByb3RvEhFzaWduYWxib3guc3luYy52MSJQCgtKb2luUmVxdWVzdBINCgV0b2tlbhgBIAEoCRIPCgdub2RlX2lkGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwSDQoFcHJvb2YYBCABKAwiPgoMSm9pblJlc3BvbnNlEhcKD2NlcnRpZmljYXRlX3BlbRgBIAEoCRIVCg1hdXRob3JpdHlfcGVtGAIgASgJIjEKDFJlbmV3UmVxdWVzdBISCgpwdWJsaWNfa2V5GAEgASgMEg0KBXByb29mGAIgASgMIj8KDVJlbmV3UmVzcG9uc2USFwoPY2VydGlmaWNhdGVfcGVtGAEgASgJEhUKDWF1dGhvcml0eV9wZW0YAiABKAki8wEKC1N5bmNSZXF1ZXN0EikKBWhlbGxvGAEgASgLMhguc2lnbmFsYm94LnN5bmMudjEuSGVsbG9IABIlCgNhY2sYAiABKAsyFi5zaWduYWxib3guc3luYy52MS5BY2tIABInCgRuYWNrGAMgASgLMhcuc2lnbmFsYm94LnN5bmMudjEuTmFja0gAEjEKCWhlYXJ0YmVhdBgEIAEoCzIcLnNpZ25hbGJveC5zeW5jLnYxLkhlYXJ0YmVhdEgAEisKBmFuc3dlchgFIAEoCzIZLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckgAQgkKB21lc3NhZ2UimgIKBUhlbGxvEg8KB25vZGVfaWQYASABKAkSEgoKYm9vdF9lcG9jaBgCIAEoBBIOCgZyZWdpb24YAyABKAkSDQoFYnVpbGQYBCABKAkSEgoKc2NoZW1hX21pbhgFIAEoDRISCgpzY2hlbWFfbWF4GAYgASgNEhUKDWhhdmVfcmV2aXNpb24YByABKAQSEwoLaGF2ZV9kaWdlc3QYCCABKAwSEgoKaGlzdG9yeV9pZBgJIAEoCRITCgtzZWFsaW5nX2tleRgKIAEoDBIaChJhZHZlcnRpc2VkX2FkZHJlc3MYCyABKAkSGQoRYW5zd2Vyc19xdWVzdGlvbnMYDCABKAgSGQoRZXhwbGFpbnNfcmVxdWVzdHMYDSABKAgiSAoDQWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEg4KBmRpZ2VzdBgDIAEoDBIQCghhcHBseV9tcxgEIAEoASJzCgROYWNrEg0KBW5vbmNlGAEgASgEEhAKCHJldmlzaW9uGAIgASgEEhgKEHJ1bm5pbmdfcmV2aXNpb24YAyABKAQSMAoGZXJyb3JzGAQgAygLMiAuc2lnbmFsYm94LnN5bmMudjEuUmVzb3VyY2VFcnJvciJ8Cg1SZXNvdXJjZUVycm9yEi8KBHR5cGUYASABKA4yIS5zaWduYWxib3guY29uZmlnLnYxLlJlc291cmNlVHlwZRIMCgRuYW1lGAIgASgJEg0KBWZpZWxkGAMgASgJEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSJoCglIZWFydGJlYXQSEAoIcmV2aXNpb24YASABKAQSDgoGZGlnZXN0GAIgASgMEgwKBGxvYWQYAyABKA0SEwoLc3Bvb2xfYnl0ZXMYBCABKAQSFgoOam91cm5hbF9lcG9jaHMYBSADKAkiiAIKBkFuc3dlchIKCgJpZBgBIAEoBBInCgVwcm9iZRgCIAEoDjIYLnNpZ25hbGJveC5zeW5jLnYxLlByb2JlEi0KBWVycm9yGAMgASgLMh4uc2lnbmFsYm94LnN5bmMudjEuQW5zd2VyRXJyb3ISDgoGbW9kZWxzGAQgAygJEhMKC21vcmVfbW9kZWxzGAUgASgIEisKBGtleXMYBiADKAsyHS5zaWduYWxib3guc3luYy52MS5LZXlGaW5kaW5nEhMKC2R1cmF0aW9uX21zGAcgASgBEjMKC2V4cGxhbmF0aW9uGAggASgLMh4uc2lnbmFsYm94LnN5bmMudjEuRXhwbGFuYXRpb24iLAoLQW5zd2VyRXJyb3ISDAoEY29kZRgBIAEoCRIPCgdtZXNzYWdlGAIgASgJImAKCktleUZpbmRpbmcSDgoGa2V5X2lkGAEgASgJEhMKC2R1cmF0aW9uX21zGAIgASgBEi0KBWVycm9yGAMgASgLMh4uc2lnbmFsYm94LnN5bmMudjEuQW5zd2VyRXJyb3IilAMKDFN5bmNSZXNwb25zZRItCgd3ZWxjb21lGAEgASgLMhouc2lnbmFsYm94LnN5bmMudjEuV2VsY29tZUgAEikKBWJlZ2luGAIgASgLMhguc2lnbmFsYm94LnN5bmMudjEuQmVnaW5IABIpCgVjaHVuaxgDIAEoCzIYLnNpZ25hbGJveC5zeW5jLnYxLkNodW5rSAASKwoGY29tbWl0GAQgASgLMhkuc2lnbmFsYm94LnN5bmMudjEuQ29tbWl0SAASNgoJaGVhcnRiZWF0GAUgASgLMiEuc2lnbmFsYm94LnN5bmMudjEuSGVhcnRiZWF0UmVwbHlIABIvCgh0aHJvdHRsZRgGIAEoCzIbLnNpZ25hbGJveC5zeW5jLnYxLlRocm90dGxlSAASKQoFZHJhaW4YByABKAsyGC5zaWduYWxib3guc3luYy52MS5EcmFpbkgAEiUKA2FzaxgJIAEoCzIWLnNpZ25hbGJveC5zeW5jLnYxLkFza0gAQgkKB21lc3NhZ2VKBAgIEAlSBnJlY2FsbCJ1CgdXZWxjb21lEhIKCnJlcGxpY2FfaWQYASABKAkSEgoKaGlzdG9yeV9pZBgCIAEoCRIdChVoZWFydGJlYXRfaW50ZXJ2YWxfbXMYAyABKA0SEwoLc2lnbmluZ19rZXkYBCABKAwSDgoGc2NoZW1hGAUgASgNIrsBCgVCZWdpbhINCgVub25jZRgBIAEoBBIVCg1mcm9tX3JldmlzaW9uGAIgASgEEhMKC3RvX3JldmlzaW9uGAMgASgEEgwKBGZ1bGwYBCABKAgSEwoLdG90YWxfYnl0ZXMYBSABKAQSDgoGc2hhMjU2GAYgASgMEjAKCnNlYWxlZF9rZXkYByABKAsyHC5zaWduYWxib3guc3luYy52MS5TZWFsZWRLZXkSEgoKaGlzdG9yeV9pZBgIIAEoCSJGCglTZWFsZWRLZXkSDgoGa2V5X2lkGAEgASgJEhwKFGVwaGVtZXJhbF9wdWJsaWNfa2V5GAIgASgMEgsKA2JveBgDIAEoDCJTCgVDaHVuaxINCgVub25jZRgBIAEoBBIMCgRkYXRhGAIgASgMEi0KCGVuY29kaW5nGAMgASgOMhsuc2lnbmFsYm94LnN5bmMudjEuRW5jb2RpbmciOgoGQ29tbWl0Eg0KBW5vbmNlGAEgASgEEg4KBmRpZ2VzdBgCIAEoDBIRCglzaWduYXR1cmUYAyABKAwiQgoOSGVhcnRiZWF0UmVwbHkSMAoKd2F0ZXJtYXJrcxgBIAMoCzIcLnNpZ25hbGJveC5zeW5jLnYxLldhdGVybWFyayI0CglXYXRlcm1hcmsSFQoNam91cm5hbF9lcG9jaBgBIAEoCRIQCghzZXF1ZW5jZRgCIAEoBCIiCghUaHJvdHRsZRIWCg5yZXRyeV9hZnRlcl9tcxgBIAEoDSIzCgVEcmFpbhIbChNyZWNvbm5lY3Rfd2l0aGluX21zGAEgASgNEg0KBWhvc3RzGAIgAygJIpwBCgNBc2sSCgoCaWQYASABKAQSEAoIcHJvdmlkZXIYAiABKAkSLQoIcXVlc3Rpb24YAyABKA4yGy5zaWduYWxib3guc3luYy52MS5RdWVzdGlvbhISCgp0aW1lb3V0X21zGAQgASgNEjQKB3JlcXVlc3QYBSABKAsyIy5zaWduYWxib3guc3luYy52MS5FeHBsYWluZWRSZXF1ZXN0IqsCChBFeHBsYWluZWRSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgsKA2FwaRgCIAEoCRIOCgZrZXlfaWQYAyABKAkSDgoGc3RyZWFtGAQgASgIEgwKBGJvZHkYBSABKAwSMwoIZmVhdHVyZXMYBiADKA4yIS5zaWduYWxib3guc3luYy52MS5SZXF1ZXN0RmVhdHVyZRIUCgxpbnB1dF90b2tlbnMYByABKAQSQwoIbWV0YWRhdGEYCCADKAsyMS5zaWduYWxib3guc3luYy52MS5FeHBsYWluZWRSZXF1ZXN0Lk1ldGFkYXRhRW50cnkSDAoEdGFncxgJIAMoCRovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiwwIKC0V4cGxhbmF0aW9uEhAKCHJldmlzaW9uGAEgASgEEioKBXN0ZXBzGAIgAygLMhsuc2lnbmFsYm94LnN5bmMudjEuTmFtZVN0ZXASDQoFcm91dGUYAyABKAkSEQoJZmFsbGJhY2tzGAQgAygJEi8KB3JlZnVzYWwYBSABKAsyHi5zaWduYWxib3guc3luYy52MS5BbnN3ZXJFcnJvchI5CgpjYW5kaWRhdGVzGAYgAygLMiUuc2lnbmFsYm94LnN5bmMudjEuRXhwbGFpbmVkQ2FuZGlkYXRlEhcKD21vcmVfY2FuZGlkYXRlcxgHIAEoCBIOCgZieV9sb3QYCCABKAgSFAoMYXR0ZW1wdHNfbWF4GAkgASgNEhQKDHJldHJpZXNfbGVmdBgKIAEoARITCgtkZWFkbGluZV9tcxgLIAEoASImCghOYW1lU3RlcBIMCgRraW5kGAEgASgJEgwKBG5hbWUYAiABKAkirgMKEkV4cGxhaW5lZENhbmRpZGF0ZRISCgpkZXBsb3ltZW50GAEgASgJEhAKCHByb3ZpZGVyGAIgASgJEg0KBW1vZGVsGAMgASgJEgsKA3ZpYRgEIAEoCRIQCghzdHJhdGVneRgFIAEoCRINCgVzY29yZRgGIAEoARILCgN3aHkYByABKAkSDAoEdHVybhgIIAEoDRIzCgtwYXNzZWRfb3ZlchgJIAEoCzIeLnNpZ25hbGJveC5zeW5jLnYxLkFuc3dlckVycm9yEhMKC2ZpcnN0X3NoYXJlGAogASgBEhIKCnRpbWVvdXRfbXMYCyABKAESPQoRZGVwbG95bWVudF92aXRhbHMYDCABKAsyIi5zaWduYWxib3guc3luYy52MS5FeHBsYWluZWRWaXRhbHMSOwoPcHJvdmlkZXJfdml0YWxzGA0gASgLMiIuc2lnbmFsYm94LnN5bmMudjEuRXhwbGFpbmVkVml0YWxzEi0KBGtleXMYDiADKAsyHy5zaWduYWxib3guc3luYy52MS5FeHBsYWluZWRLZXkSEQoJbW9yZV9rZXlzGA8gASgIIugBCg9FeHBsYWluZWRWaXRhbHMSDAoEc2VlbhgBIAEoARIVCg1zdWNjZXNzX3NoYXJlGAIgASgBEhcKCmxhdGVuY3lfbXMYAyABKAFIAIgBARIaCg1maXJzdF9ieXRlX21zGAQgASgBSAGIAQESEQoJaW5fZmxpZ2h0GAUgASgNEg8KB2JyZWFrZXIYBiABKAkSEgoKcmVzdGluZ19tcxgHIAEoARIVCghoZWFkcm9vbRgIIAEoAUgCiAEBQg0KC19sYXRlbmN5X21zQhAKDl9maXJzdF9ieXRlX21zQgsKCV9oZWFkcm9vbSKYAQoMRXhwbGFpbmVkS2V5EgoKAmlkGAEgASgJEg0KBXN0YXRlGAIgASgJEg8KB3dhaXRfbXMYAyABKAESDgoGY2hvc2VuGAQgASgIEhUKDXN1Y2Nlc3Nfc2hhcmUYBSABKAESEQoJaW5fZmxpZ2h0GAYgASgNEhUKCGhlYWRyb29tGAcgASgBSACIAQFCCwoJX2hlYWRyb29tKlsKBVByb2JlEhUKEVBST0JFX1VOU1BFQ0lGSUVEEAASFAoQUFJPQkVfTU9ERUxfTElTVBABEhQKEFBST0JFX0NPTk5FQ1RJT04QAhIPCgtQUk9CRV9MT0NBTBADKk4KCEVuY29kaW5nEhgKFEVOQ09ESU5HX1VOU1BFQ0lGSUVEEAASFQoRRU5DT0RJTkdfSURFTlRJVFkQARIRCg1FTkNPRElOR19HWklQEAIqYwoIUXVlc3Rpb24SGAoUUVVFU1RJT05fVU5TUEVDSUZJRUQQABITCg9RVUVTVElPTl9NT0RFTFMQARISCg5RVUVTVElPTl9DSEVDSxACEhQKEFFVRVNUSU9OX0VYUExBSU4QAyqCAQoOUmVxdWVzdEZlYXR1cmUSHwobUkVRVUVTVF9GRUFUVVJFX1VOU1BFQ0lGSUVEEAASGQoVUkVRVUVTVF9GRUFUVVJFX1RPT0xTEAESGgoWUkVRVUVTVF9GRUFUVVJFX1ZJU0lPThACEhgKFFJFUVVFU1RfRkVBVFVSRV9KU09OEAMy7wEKC1N5bmNTZXJ2aWNlEkcKBEpvaW4SHi5zaWduYWxib3guc3luYy52MS5Kb2luUmVxdWVzdBofLnNpZ25hbGJveC5zeW5jLnYxLkpvaW5SZXNwb25zZRJKCgVSZW5ldxIfLnNpZ25hbGJveC5zeW5jLnYxLlJlbmV3UmVxdWVzdBogLnNpZ25hbGJveC5zeW5jLnYxLlJlbmV3UmVzcG9uc2USSwoEU3luYxIeLnNpZ25hbGJveC5zeW5jLnYxLlN5bmNSZXF1ZXN0Gh8uc2lnbmFsYm94LnN5bmMudjEuU3luY1Jlc3BvbnNlKAEwAWIGcHJvdG8z", [file_signalbox_config_v1_config]);
 
 /**
  * @generated from message signalbox.sync.v1.JoinRequest
@@ -244,6 +244,13 @@ export type Hello = Message<"signalbox.sync.v1.Hello"> & {
    * @generated from field: bool answers_questions = 12;
    */
   answersQuestions: boolean;
+
+  /**
+   * Whether one of the questions may be what would become of a request.
+   *
+   * @generated from field: bool explains_requests = 13;
+   */
+  explainsRequests: boolean;
 };
 
 /**
@@ -445,6 +452,11 @@ export type Answer = Message<"signalbox.sync.v1.Answer"> & {
    * @generated from field: double duration_ms = 7;
    */
   durationMs: number;
+
+  /**
+   * @generated from field: signalbox.sync.v1.Explanation explanation = 8;
+   */
+  explanation?: Explanation | undefined;
 };
 
 /**
@@ -845,8 +857,8 @@ export const DrainSchema: GenMessage<Drain> = /*@__PURE__*/
   messageDesc(file_signalbox_sync_v1_sync, 22);
 
 /**
- * A person wants to know something about a provider. Nodes are asked because keys are opened there, and because it has to
- * work from there.
+ * A person wants to know something about a provider, or what would become of a request. Nodes are asked because keys are
+ * opened there, because it has to work from there, and because each knows what it has seen itself.
  *
  * @generated from message signalbox.sync.v1.Ask
  */
@@ -874,6 +886,13 @@ export type Ask = Message<"signalbox.sync.v1.Ask"> & {
    * @generated from field: uint32 timeout_ms = 4;
    */
   timeoutMs: number;
+
+  /**
+   * With QUESTION_EXPLAIN, which is about no provider.
+   *
+   * @generated from field: signalbox.sync.v1.ExplainedRequest request = 5;
+   */
+  request?: ExplainedRequest | undefined;
 };
 
 /**
@@ -882,6 +901,392 @@ export type Ask = Message<"signalbox.sync.v1.Ask"> & {
  */
 export const AskSchema: GenMessage<Ask> = /*@__PURE__*/
   messageDesc(file_signalbox_sync_v1_sync, 23);
+
+/**
+ * A request that nobody makes.
+ *
+ * @generated from message signalbox.sync.v1.ExplainedRequest
+ */
+export type ExplainedRequest = Message<"signalbox.sync.v1.ExplainedRequest"> & {
+  /**
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * An operation of the data plane, or a dialect; empty for chat completions.
+   *
+   * @generated from field: string api = 2;
+   */
+  api: string;
+
+  /**
+   * Whose request it is; empty for nobody's, who may use everything.
+   *
+   * @generated from field: string key_id = 3;
+   */
+  keyId: string;
+
+  /**
+   * @generated from field: bool stream = 4;
+   */
+  stream: boolean;
+
+  /**
+   * As a client would send it. Empty: one is made up that has the features below.
+   *
+   * @generated from field: bytes body = 5;
+   */
+  body: Uint8Array;
+
+  /**
+   * @generated from field: repeated signalbox.sync.v1.RequestFeature features = 6;
+   */
+  features: RequestFeature[];
+
+  /**
+   * 0: estimated from the body.
+   *
+   * @generated from field: uint64 input_tokens = 7;
+   */
+  inputTokens: bigint;
+
+  /**
+   * @generated from field: map<string, string> metadata = 8;
+   */
+  metadata: { [key: string]: string };
+
+  /**
+   * @generated from field: repeated string tags = 9;
+   */
+  tags: string[];
+};
+
+/**
+ * Describes the message signalbox.sync.v1.ExplainedRequest.
+ * Use `create(ExplainedRequestSchema)` to create a new message.
+ */
+export const ExplainedRequestSchema: GenMessage<ExplainedRequest> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 24);
+
+/**
+ * @generated from message signalbox.sync.v1.Explanation
+ */
+export type Explanation = Message<"signalbox.sync.v1.Explanation"> & {
+  /**
+   * The configuration it is about.
+   *
+   * @generated from field: uint64 revision = 1;
+   */
+  revision: bigint;
+
+  /**
+   * How the name was understood, from what was asked for to a route or a model.
+   *
+   * @generated from field: repeated signalbox.sync.v1.NameStep steps = 2;
+   */
+  steps: NameStep[];
+
+  /**
+   * Empty when the name led to a model.
+   *
+   * @generated from field: string route = 3;
+   */
+  route: string;
+
+  /**
+   * @generated from field: repeated string fallbacks = 4;
+   */
+  fallbacks: string[];
+
+  /**
+   * What a client would be told, when nobody would be asked.
+   *
+   * @generated from field: signalbox.sync.v1.AnswerError refusal = 5;
+   */
+  refusal?: AnswerError | undefined;
+
+  /**
+   * In the order of preference.
+   *
+   * @generated from field: repeated signalbox.sync.v1.ExplainedCandidate candidates = 6;
+   */
+  candidates: ExplainedCandidate[];
+
+  /**
+   * @generated from field: bool more_candidates = 7;
+   */
+  moreCandidates: boolean;
+
+  /**
+   * Whether lots decide who is asked first.
+   *
+   * @generated from field: bool by_lot = 8;
+   */
+  byLot: boolean;
+
+  /**
+   * @generated from field: uint32 attempts_max = 9;
+   */
+  attemptsMax: number;
+
+  /**
+   * How often this route may still ask somebody else after a failure, as of now.
+   *
+   * @generated from field: double retries_left = 10;
+   */
+  retriesLeft: number;
+
+  /**
+   * For the whole request; 0 for none.
+   *
+   * @generated from field: double deadline_ms = 11;
+   */
+  deadlineMs: number;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.Explanation.
+ * Use `create(ExplanationSchema)` to create a new message.
+ */
+export const ExplanationSchema: GenMessage<Explanation> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 25);
+
+/**
+ * @generated from message signalbox.sync.v1.NameStep
+ */
+export type NameStep = Message<"signalbox.sync.v1.NameStep"> & {
+  /**
+   * alias, route, model, provider or pattern.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.NameStep.
+ * Use `create(NameStepSchema)` to create a new message.
+ */
+export const NameStepSchema: GenMessage<NameStep> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 26);
+
+/**
+ * @generated from message signalbox.sync.v1.ExplainedCandidate
+ */
+export type ExplainedCandidate = Message<"signalbox.sync.v1.ExplainedCandidate"> & {
+  /**
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * @generated from field: string provider = 2;
+   */
+  provider: string;
+
+  /**
+   * As the provider calls it.
+   *
+   * @generated from field: string model = 3;
+   */
+  model: string;
+
+  /**
+   * The member or fallback that led here.
+   *
+   * @generated from field: string via = 4;
+   */
+  via: string;
+
+  /**
+   * @generated from field: string strategy = 5;
+   */
+  strategy: string;
+
+  /**
+   * @generated from field: double score = 6;
+   */
+  score: number;
+
+  /**
+   * @generated from field: string why = 7;
+   */
+  why: string;
+
+  /**
+   * The place in which it would be asked, if those before it failed; 0 when it would not be.
+   *
+   * @generated from field: uint32 turn = 8;
+   */
+  turn: number;
+
+  /**
+   * Why it would not be asked, or only because nobody else is left.
+   *
+   * @generated from field: signalbox.sync.v1.AnswerError passed_over = 9;
+   */
+  passedOver?: AnswerError | undefined;
+
+  /**
+   * How often lots would put it first, as a share.
+   *
+   * @generated from field: double first_share = 10;
+   */
+  firstShare: number;
+
+  /**
+   * For one attempt.
+   *
+   * @generated from field: double timeout_ms = 11;
+   */
+  timeoutMs: number;
+
+  /**
+   * @generated from field: signalbox.sync.v1.ExplainedVitals deployment_vitals = 12;
+   */
+  deploymentVitals?: ExplainedVitals | undefined;
+
+  /**
+   * @generated from field: signalbox.sync.v1.ExplainedVitals provider_vitals = 13;
+   */
+  providerVitals?: ExplainedVitals | undefined;
+
+  /**
+   * @generated from field: repeated signalbox.sync.v1.ExplainedKey keys = 14;
+   */
+  keys: ExplainedKey[];
+
+  /**
+   * @generated from field: bool more_keys = 15;
+   */
+  moreKeys: boolean;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.ExplainedCandidate.
+ * Use `create(ExplainedCandidateSchema)` to create a new message.
+ */
+export const ExplainedCandidateSchema: GenMessage<ExplainedCandidate> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 27);
+
+/**
+ * @generated from message signalbox.sync.v1.ExplainedVitals
+ */
+export type ExplainedVitals = Message<"signalbox.sync.v1.ExplainedVitals"> & {
+  /**
+   * How much has been seen lately; 0 when nothing is known.
+   *
+   * @generated from field: double seen = 1;
+   */
+  seen: number;
+
+  /**
+   * @generated from field: double success_share = 2;
+   */
+  successShare: number;
+
+  /**
+   * @generated from field: optional double latency_ms = 3;
+   */
+  latencyMs?: number | undefined;
+
+  /**
+   * @generated from field: optional double first_byte_ms = 4;
+   */
+  firstByteMs?: number | undefined;
+
+  /**
+   * @generated from field: uint32 in_flight = 5;
+   */
+  inFlight: number;
+
+  /**
+   * closed, open or half-open.
+   *
+   * @generated from field: string breaker = 6;
+   */
+  breaker: string;
+
+  /**
+   * For how long it is left alone; 0 when it is not.
+   *
+   * @generated from field: double resting_ms = 7;
+   */
+  restingMs: number;
+
+  /**
+   * What is left of its limits, as a share.
+   *
+   * @generated from field: optional double headroom = 8;
+   */
+  headroom?: number | undefined;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.ExplainedVitals.
+ * Use `create(ExplainedVitalsSchema)` to create a new message.
+ */
+export const ExplainedVitalsSchema: GenMessage<ExplainedVitals> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 28);
+
+/**
+ * @generated from message signalbox.sync.v1.ExplainedKey
+ */
+export type ExplainedKey = Message<"signalbox.sync.v1.ExplainedKey"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * free, resting or at_limit.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Until it is free.
+   *
+   * @generated from field: double wait_ms = 3;
+   */
+  waitMs: number;
+
+  /**
+   * Whether it is the one that would be used.
+   *
+   * @generated from field: bool chosen = 4;
+   */
+  chosen: boolean;
+
+  /**
+   * @generated from field: double success_share = 5;
+   */
+  successShare: number;
+
+  /**
+   * @generated from field: uint32 in_flight = 6;
+   */
+  inFlight: number;
+
+  /**
+   * @generated from field: optional double headroom = 7;
+   */
+  headroom?: number | undefined;
+};
+
+/**
+ * Describes the message signalbox.sync.v1.ExplainedKey.
+ * Use `create(ExplainedKeySchema)` to create a new message.
+ */
+export const ExplainedKeySchema: GenMessage<ExplainedKey> = /*@__PURE__*/
+  messageDesc(file_signalbox_sync_v1_sync, 29);
 
 /**
  * What was done to find out.
@@ -982,6 +1387,13 @@ export const Question = {
    * @generated from enum value: QUESTION_CHECK = 2;
    */
   CHECK: 2,
+
+  /**
+   * Where a request would go, and why. Nothing is sent.
+   *
+   * @generated from enum value: QUESTION_EXPLAIN = 3;
+   */
+  EXPLAIN: 3,
 } as const;
 
 /**
@@ -994,6 +1406,42 @@ export type Question = (typeof Question)[keyof typeof Question] | UnknownEnum;
  */
 export const QuestionSchema: GenEnum<Question> = /*@__PURE__*/
   enumDesc(file_signalbox_sync_v1_sync, 2);
+
+/**
+ * @generated from enum signalbox.sync.v1.RequestFeature
+ */
+export const RequestFeature = {
+  /**
+   * @generated from enum value: REQUEST_FEATURE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * @generated from enum value: REQUEST_FEATURE_TOOLS = 1;
+   */
+  TOOLS: 1,
+
+  /**
+   * @generated from enum value: REQUEST_FEATURE_VISION = 2;
+   */
+  VISION: 2,
+
+  /**
+   * @generated from enum value: REQUEST_FEATURE_JSON = 3;
+   */
+  JSON: 3,
+} as const;
+
+/**
+ * @generated from enum signalbox.sync.v1.RequestFeature
+ */
+export type RequestFeature = (typeof RequestFeature)[keyof typeof RequestFeature] | UnknownEnum;
+
+/**
+ * Describes the enum signalbox.sync.v1.RequestFeature.
+ */
+export const RequestFeatureSchema: GenEnum<RequestFeature> = /*@__PURE__*/
+  enumDesc(file_signalbox_sync_v1_sync, 3);
 
 /**
  * @generated from service signalbox.sync.v1.SyncService

@@ -1,0 +1,225 @@
+// What a gate promises whatever happens, told against a model that knows only who is inside and who waits.
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { systemClock } from '#shared/clock.ts';
+import type { SignalboxError } from '#shared/errors.ts';
+import { Gate, type GateSubject, type Lease } from './gate.ts';
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }));
+afterEach(() => void vi.useRealTimers());
+
+const subjects: readonly GateSubject[] = [
+  { id: 'route:r', concurrencyMax: 3, waitingMax: 4, waitMsMax: 2000 },
+  { id: 'provider:a', concurrencyMax: 2, waitingMax: 3, waitMsMax: 1000 },
+  { id: 'provider:b', concurrencyMax: 1, waitingMax: 2, waitMsMax: 3000 },
+  { id: 'key:free', concurrencyMax: 0, waitingMax: 0, waitMsMax: 0 },
+];
+
+interface Visit {
+  readonly needs: readonly GateSubject[];
+  readonly principal: string;
+  readonly priority: number;
+  readonly full: readonly GateSubject[];
+  readonly client: AbortController;
+  state: 'waiting' | 'inside' | 'gone';
+  lease: Lease | undefined;
+}
+
+const step = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constant('enter' as const),
+      needs: fc.subarray([...subjects]),
+      principal: fc.constantFrom('p', 'q', 'r'),
+      priority: fc.nat({ max: 2 }),
+      patienceMs: fc.constantFrom(500, 5000),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constantFrom('release' as const, 'cancel' as const), which: fc.nat() }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 1500 }) }),
+  },
+);
+
+class World {
+  readonly gate = new Gate({ clock: systemClock });
+  readonly visits: Visit[] = [];
+  readonly admitted: Visit[] = [];
+
+  inside(subject: GateSubject): number {
+    return this.visits.filter(({ state, needs }) => state === 'inside' && needs.includes(subject)).length;
+  }
+
+  hasRoom(subject: GateSubject): boolean {
+    return subject.concurrencyMax === 0 || this.inside(subject) < subject.concurrencyMax;
+  }
+
+  waiting(): readonly Visit[] {
+    return this.visits.filter(({ state }) => state === 'waiting');
+  }
+
+  async enter(asked: { needs: GateSubject[]; principal: string; priority: number; patienceMs: number }) {
+    const { needs, principal, priority, patienceMs } = asked;
+    const full = needs.filter((subject) => !this.hasRoom(subject));
+    const isCrowded = full.some(
+      (subject) =>
+        this.waiting().filter((other) => other.full.includes(subject)).length >= subject.waitingMax,
+    );
+    const client = new AbortController();
+    const visit: Visit = { needs, principal, priority, full, client, state: 'waiting', lease: undefined };
+    const deadlineMs = systemClock.monotonicMs() + patienceMs;
+    let entered: Lease | Promise<Lease>;
+    try {
+      entered = this.gate.enter({ subjects: needs, principal, priority, deadlineMs, signal: client.signal });
+    } catch (thrown) {
+      expect((thrown as SignalboxError).code).toBe('queue_full');
+      expect(isCrowded).toBe(true);
+      return;
+    }
+    expect(isCrowded).toBe(false);
+    expect(entered instanceof Promise).toBe(full.length > 0);
+    this.visits.push(visit);
+    if (!(entered instanceof Promise)) {
+      visit.state = 'inside';
+      visit.lease = entered;
+      return;
+    }
+    entered.then(
+      (lease) => {
+        this.admitted.push(visit);
+        visit.state = 'inside';
+        visit.lease = lease;
+      },
+      () => {
+        visit.state = 'gone';
+      },
+    );
+  }
+
+  /** A release may come again at any time; a client may leave at any time. */
+  act(what: 'release' | 'cancel', which: number): void {
+    const visit = this.visits[which % Math.max(this.visits.length, 1)];
+    if (what === 'cancel') visit?.client.abort();
+    else if (visit?.lease !== undefined) {
+      visit.state = 'gone';
+      visit.lease.release();
+    }
+  }
+
+  check(): void {
+    for (const subject of subjects) {
+      const inside = this.inside(subject);
+      if (subject.concurrencyMax === 0) continue;
+      expect(inside).toBeLessThanOrEqual(subject.concurrencyMax);
+      const waiting = this.waiting().filter(({ full }) => full.includes(subject)).length;
+      expect(waiting).toBeLessThanOrEqual(subject.waitingMax);
+      expect(this.gate.read(subject.id)).toEqual({ inside, waiting });
+    }
+    // Nobody waits who could go.
+    for (const { needs } of this.waiting()) {
+      expect(needs.some((subject) => !this.hasRoom(subject))).toBe(true);
+    }
+  }
+}
+
+async function promisesKept(): Promise<void> {
+  for (let turn = 0; turn < 4; turn += 1) await Promise.resolve();
+}
+
+test('never above a limit, nobody forgotten, nothing left behind, whatever comes in whatever order', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const world = new World();
+      for (const next of steps) {
+        if (next.do === 'enter') await world.enter(next);
+        else if (next.do === 'pass') vi.advanceTimersByTime(next.ms);
+        else world.act(next.do, next.which);
+        await promisesKept();
+        world.check();
+      }
+      // Whoever is inside leaves, again and again, until nobody is left. Nothing but that is needed for everything to end.
+      while (world.visits.some(({ state }) => state !== 'gone')) {
+        const inside = world.visits.findIndex(({ state }) => state === 'inside');
+        expect(inside).not.toBe(-1);
+        world.act('release', inside);
+        await promisesKept();
+        world.check();
+      }
+      expect(world.gate.size).toBe(0);
+      expect(vi.getTimerCount()).toBe(0);
+    }),
+    { numRuns: 400 },
+  );
+});
+
+test('those of one key and priority who want the same go in as they came', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const world = new World();
+      for (const next of steps) {
+        if (next.do === 'enter') await world.enter(next);
+        else if (next.do === 'release') world.act('release', next.which);
+        await promisesKept();
+      }
+      const groups = Map.groupBy(
+        world.admitted,
+        ({ principal, priority, needs }) => `${principal} ${priority} ${needs.map(({ id }) => id)}`,
+      );
+      for (const group of groups.values()) {
+        const arrivals = group.map((visit) => world.visits.indexOf(visit));
+        expect(arrivals).toEqual(arrivals.toSorted((one, other) => one - other));
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('while a key waits for its turn, no other of its priority has more than one', async () => {
+  const single: GateSubject = { id: 'provider:a', concurrencyMax: 1, waitingMax: 1000, waitMsMax: 60_000 };
+  const arrivals = fc.array(
+    fc.record({ principal: fc.constantFrom('p', 'q', 'r', 's'), releases: fc.nat({ max: 1 }) }),
+    { minLength: 10, maxLength: 120 },
+  );
+  await fc.assert(
+    fc.asyncProperty(arrivals, async (list) => {
+      const gate = new Gate({ clock: systemClock });
+      const deadlineMs = Number.POSITIVE_INFINITY;
+      const asked = { subjects: [single], priority: 0, deadlineMs };
+      let holder = (await gate.enter({ ...asked, principal: 'holder' })) as Lease;
+      let overtaken = 0;
+      /** For each key that waits: whose turns it has seen go by since it began to. */
+      const seen = new Map<string, string[]>();
+      const counts = new Map<string, number>();
+      const wait = (principal: string) => {
+        if ((counts.get(principal) ?? 0) === 0) seen.set(principal, []);
+        counts.set(principal, (counts.get(principal) ?? 0) + 1);
+        void (gate.enter({ ...asked, principal }) as Promise<Lease>).then((lease) => {
+          holder = lease;
+          for (const [other, others] of seen) if (other !== principal) others.push(principal);
+          counts.set(principal, counts.get(principal)! - 1);
+          if (counts.get(principal) === 0) seen.delete(principal);
+          else seen.set(principal, []);
+          for (const others of seen.values()) if (new Set(others).size < others.length) overtaken += 1;
+        });
+      };
+      for (const { principal, releases } of list) {
+        wait(principal);
+        if (releases === 1) holder.release();
+        await promisesKept();
+        if (gate.size === 0) break;
+      }
+      while (gate.read('provider:a').inside > 0) {
+        holder.release();
+        await promisesKept();
+      }
+      expect(overtaken).toBe(0);
+      expect([...counts.values()].every((count) => count === 0)).toBe(true);
+    }),
+    { numRuns: 100 },
+  );
+});
