@@ -5,19 +5,30 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { measureEcho } from './echo.ts';
 import { describeMachine } from './measure/machine.ts';
+import { measureRouting } from './routing/routing.ts';
 import { measureKeys } from './sync/keys.ts';
 import { measureNodes } from './sync/nodes.ts';
 
 interface Scenario {
   readonly about: string;
-  /** Returns the report as Markdown. */
-  run(): Promise<string>;
+  /** Returns the report as Markdown, and where there is one, as data. */
+  run(): Promise<string | Report>;
+}
+
+interface Report {
+  readonly markdown: string;
+  readonly data: unknown;
 }
 
 const scenarios: Readonly<Record<string, Scenario>> = {
   echo: {
     about: 'one small request, governed and accounted, against nginx as a plain proxy',
     run: measureEcho,
+  },
+  routing: {
+    about:
+      'every strategy while members are slow, flap, refuse, limit or fall silent: simulated, the same figures everywhere',
+    run: () => Promise.resolve(measureRouting()),
   },
   sync: {
     about:
@@ -28,19 +39,25 @@ const scenarios: Readonly<Record<string, Scenario>> = {
 
 const reports = fileURLToPath(new URL('./reports/', import.meta.url));
 
-async function main(names: readonly string[]): Promise<void> {
+const JSON_FLAG = '--json';
+
+async function main(words: readonly string[]): Promise<void> {
+  const names = words.filter((word) => word !== JSON_FLAG);
   const unknown = names.filter((name) => !Object.hasOwn(scenarios, name));
   if (names.length === 0 || unknown.length > 0) {
     const list = Object.entries(scenarios).map(([name, { about }]) => `  ${name.padEnd(8)} ${about}`);
-    console.error(`usage: npm run bench -- <scenario> …\n${list.join('\n')}`);
+    console.error(`usage: npm run bench -- <scenario> … [--json]\n${list.join('\n')}`);
     process.exitCode = 64;
     return;
   }
   for (const name of names) {
-    const report = `# ${name}: ${scenarios[name]!.about}\n\n${describeMachine()}, ${new Date().toISOString()}\n\n${await scenarios[name]!.run()}`;
+    const result = await scenarios[name]!.run();
+    const { markdown, data } = typeof result === 'string' ? { markdown: result, data: undefined } : result;
+    const report = `# ${name}: ${scenarios[name]!.about}\n\n${describeMachine()}, ${new Date().toISOString()}\n\n${markdown}`;
     mkdirSync(reports, { recursive: true });
     writeFileSync(join(reports, `${name}.md`), report);
-    console.log(report);
+    const asData = words.includes(JSON_FLAG) && data !== undefined;
+    console.log(asData ? JSON.stringify(data, null, 2) : report);
   }
 }
 

@@ -8,6 +8,7 @@ import { errorTable } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import { metricTable } from '#shared/metrics.ts';
 import { type ProviderType, providerTypes } from '#shared/provider-types.ts';
+import { strategyAliases, strategyNames } from '#shared/routing-strategies.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -75,6 +76,16 @@ test('docs/environment.md: variable and names of every vendor', () => {
     },
   );
   expect(sorted(shown)).toEqual(sorted(real));
+});
+
+test('docs/routing.md: every strategy, and what others call some of them', () => {
+  const shown = rowsOf('docs/routing.md').map(([name]) => name);
+  expect(strategyNames.filter((name) => !shown.includes(name))).toEqual([]);
+  const text = readFileSync(`${root}/docs/routing.md`, 'utf8').replaceAll('\n', ' ');
+  const quoted = (names: readonly string[]) => names.map((name) => `\`${name}\``);
+  const list = (names: readonly string[]) => `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+  const [others, ours] = [Object.keys(strategyAliases), Object.values(strategyAliases)].map(quoted);
+  expect(text).toContain(`${list(others!)} is understood and means ${list(ours!)}`);
 });
 
 /** The rows whose first cell is a name in backticks, without these. */
