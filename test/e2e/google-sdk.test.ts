@@ -27,17 +27,23 @@ const upstreams = ['gemini', 'chat', 'claude'] as const;
 beforeAll(async () => {
   provider = await startFakeProvider();
   const address = `base_url: "${provider.baseUrl}", allow_private_network: true`;
+  // Who says that a limit is reached is left alone for a while: not the account that the other scripts are at.
+  const providerOf = (upstream: string, script: string): string =>
+    script === 'error-429' ? `${upstream}-limited` : upstream;
   const models = upstreams.flatMap((upstream) =>
     scripts.map(
-      (script) => `  - { name: "${upstream}/${script}", provider: ${upstream}, model: "${script}" }`,
+      (script) =>
+        `  - { name: "${upstream}/${script}", provider: ${providerOf(upstream, script)}, model: "${script}" }`,
     ),
   );
+  const provides = (name: string, settings: string): readonly string[] =>
+    [name, `${name}-limited`].map((each) => `  - { name: ${each}, ${settings}, ${address} }`);
   up = await startAllInOne({
     configuration: [
       'providers:',
-      `  - { name: gemini, type: gemini, ${address}, api_keys: [AIza-fake] }`,
-      `  - { name: claude, type: anthropic, ${address}, api_keys: [sk-ant-fake] }`,
-      `  - { name: chat, type: openai-compatible, ${address} }`,
+      ...provides('gemini', 'type: gemini, api_keys: [AIza-fake]'),
+      ...provides('claude', 'type: anthropic, api_keys: [sk-ant-fake]'),
+      ...provides('chat', 'type: openai-compatible'),
       'models:',
       ...models,
     ].join('\n'),

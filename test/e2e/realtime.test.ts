@@ -3,7 +3,7 @@
 import { connect } from 'node:net';
 import OpenAI from 'openai';
 import { OpenAIRealtimeWS } from 'openai/realtime/ws';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { azure } from '#data-plane/providers/azure.ts';
 import { endpointPath } from '#data-plane/providers/provider.ts';
 import { systemClock } from '#shared/clock.ts';
@@ -17,6 +17,12 @@ let gateway: TestGateway;
 beforeAll(async () => {
   fake = await startFakeRealtime({ requiredKey: 'provider-secret-one' });
   gateway = await realtimeGateway(fake);
+});
+
+/** With the snapshot the gateway forgets who failed before. */
+beforeEach(() => {
+  const { snapshot } = gateway;
+  gateway.snapshot = snapshot;
 });
 
 afterAll(async () => {
