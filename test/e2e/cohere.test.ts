@@ -29,6 +29,12 @@ afterAll(async () => {
   await fake?.stop();
 });
 
+/** With the snapshot the gateway forgets who failed before. */
+function forgetFailures(): void {
+  const { snapshot } = gateway;
+  gateway.snapshot = snapshot;
+}
+
 const messages = [{ role: 'user' as const, content: 'What is the weather in Rome?' }];
 const weather = {
   type: 'function' as const,
@@ -122,8 +128,10 @@ test('Anthropic’s SDK reads the plan as thoughts and the call as a block', asy
 });
 
 describe('what goes wrong', () => {
-  const ask = (model: string, more: object = {}) =>
-    client.chat.completions.create({ model: `cohere/${model}`, messages, ...more });
+  const ask = (model: string, more: object = {}) => {
+    forgetFailures();
+    return client.chat.completions.create({ model: `cohere/${model}`, messages, ...more });
+  };
 
   test('is told as the SDK knows it', async () => {
     await expect(ask('error-429-retry-1')).rejects.toMatchObject({
@@ -138,6 +146,7 @@ describe('what goes wrong', () => {
   test.each(['cut-after-3', 'error-in-stream.pause-20ms'])(
     'in a stream is an error and never a silent end: %s',
     async (script) => {
+      forgetFailures();
       const stream = await client.chat.completions.create({
         model: `cohere/${script}`,
         messages,

@@ -11,8 +11,8 @@ let provider: FakeProvider;
 let redis: RedisServer;
 let client: OpenAI;
 
-const names = ['native', 'chat', 'claude'];
-const types = ['openai', 'openai-compatible', 'anthropic'];
+const names = ['native', 'chat', 'claude', 'limited'];
+const types = ['openai', 'openai-compatible', 'anthropic', 'openai-compatible'];
 const weather = {
   type: 'function' as const,
   name: 'get_weather',
@@ -151,7 +151,7 @@ describe('errors arrive as the SDK knows them', () => {
   });
 
   test('a provider that limits', async () => {
-    const refused = client.responses.create({ model: 'chat/error-429-retry-1', input: 'Hi' });
+    const refused = client.responses.create({ model: 'limited/error-429-retry-1', input: 'Hi' });
     await expect(refused).rejects.toThrow(OpenAI.RateLimitError);
   });
 });
