@@ -106,6 +106,19 @@ describe.each(all)('%s', (_, service) => {
           mayOnlyFailWell(() => form.convert(Buffer.from(JSON.stringify(answer)), request, {}));
         }
       }),
+      // An object that is no text and no number, however it is asked.
+      {
+        examples: [
+          [
+            {
+              data: [
+                { index: { toString: 0 }, embedding: [] },
+                { index: null, embedding: [] },
+              ],
+            },
+          ],
+        ],
+      },
     );
   });
 

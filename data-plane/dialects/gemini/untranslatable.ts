@@ -1,7 +1,7 @@
 // What a client of Gemini's API may ask for that no other dialect can be asked: it is refused by name before anything is sent, never
 // left out in silence. Left out are only hints that change nothing in the answer, and the filters that Google alone has where they
 // were opened wider than they are.
-import { isObject, type JsonObject, objectOf, objectsIn, rowFor } from '../../json/values.ts';
+import { isObject, type JsonObject, objectOf, objectsIn, rowFor, textOf } from '../../json/values.ts';
 import type { Message, Part, Tool, TurnRequest } from '../../turn/request.ts';
 import { plainSettings } from './generation.ts';
 import { piecesOf } from './message.ts';
@@ -51,7 +51,7 @@ export function untranslatable({ extras, messages, tools }: TurnRequest): readon
 }
 
 function inSafety(settings: unknown): readonly string[] {
-  const isOpen = objectsIn(settings).every(({ threshold }) => openThresholds.includes(String(threshold)));
+  const isOpen = objectsIn(settings).every(({ threshold }) => openThresholds.includes(textOf(threshold)));
   return isOpen ? [] : ['safetySettings'];
 }
 

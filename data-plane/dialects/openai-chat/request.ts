@@ -3,7 +3,15 @@
 // it was. Encoding starts from the extras and lays the canonical values over them, so that what is changed in between wins and
 // decode followed by encode gives back the body as it was.
 import { parseJson } from '../../json/parse.ts';
-import { defined, isObject, type JsonObject, rest, withExtras, wrongType } from '../../json/values.ts';
+import {
+  defined,
+  isObject,
+  type JsonObject,
+  rest,
+  textOf,
+  withExtras,
+  wrongType,
+} from '../../json/values.ts';
 import { effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
@@ -195,7 +203,7 @@ function decodeTool(tool: unknown, index: number): Tool {
 /** Tools that are not functions (custom tools, web search) exist only in this dialect. */
 function privateToolName(tool: JsonObject): string {
   const body = isObject(tool.custom) ? tool.custom : tool;
-  return typeof body.name === 'string' ? body.name : String(tool.type ?? '');
+  return textOf(body.name) || textOf(tool.type);
 }
 
 function encodeTool({ extras = {}, cacheControl: _, ...tool }: Tool): JsonObject {

@@ -96,7 +96,7 @@ export const openaiWire: EmbeddingWire = {
     return { model: target.model, input: texts, encoding_format: 'float', ...(dimensions && { dimensions }) };
   },
   decode(answer) {
-    const items = objectsIn(answer.data).toSorted((one, other) => Number(one.index) - Number(other.index));
+    const items = objectsIn(answer.data).toSorted((one, other) => placeOf(one) - placeOf(other));
     if (items.length === 0) throw noAnswer('data');
     return {
       id: textOf(answer.id),
@@ -108,3 +108,8 @@ export const openaiWire: EmbeddingWire = {
     };
   },
 };
+
+/** Hosts that name no places send the vectors in order. */
+function placeOf({ index }: JsonObject): number {
+  return typeof index === 'number' ? index : 0;
+}
