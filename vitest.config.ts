@@ -16,6 +16,8 @@ export default defineConfig({
             'test/fixtures/**/*.test.ts',
             'test/harness/**/*.test.ts',
           ],
+          // By default one core is left alone, which on a machine with two is half of it.
+          maxWorkers: '100%',
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
