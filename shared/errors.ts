@@ -88,7 +88,14 @@ export const errorTable = {
   context_length_exceeded: { status: 400, ...invalid, title: 'The prompt is longer than the model accepts' },
   content_filtered: { status: 400, ...invalid, title: 'The provider refused the content' },
   upstream_rejected: { status: 400, ...invalid, title: 'The provider rejected the request' },
+  excluded_by_rules: {
+    status: 403,
+    ...invalid,
+    type: 'permission_error',
+    title: 'The rules of the route leave nobody to ask',
+  },
   client_closed: { status: 499, ...invalid, title: 'The client closed the connection' },
+  hedge_lost: { status: 499, ...invalid, title: 'Another attempt made this one unnecessary' },
 
   // What waiting or another upstream can mend.
   upstream_rate_limited: { status: 429, ...capacity, title: 'The provider is limiting requests' },

@@ -189,6 +189,16 @@ export const limits = {
   shedRetryMsMin: SECOND,
   /** However slow the last minutes were, they say little of what comes after the next one. */
   shedRetryMsMax: MINUTE,
+  /** A second attempt is never sent sooner: what answers faster than this needs none. */
+  hedgeDelayMsMin: 20,
+  /** The slowest twentieth of fewer answers than this is chance. */
+  hedgeEvidenceMin: 20,
+  /** Hedging looks back about a minute and a half, long enough to hold a share of rare requests. */
+  hedgeHalfLifeMs: MINUTE,
+  /** Each rule is asked for every request of its route. */
+  routeRulesMax: 100,
+  /** Names in one condition or outcome; more belong into the metadata of keys. */
+  ruleValuesMax: 1000,
   /** OpenAI takes events of up to 15 MiB in a realtime session; one that is larger is refused there. */
   realtimeMessageBytesMax: 16 * MIB,
   /** A session holds two connections and up to a few MiB on their way; thousands of calls belong on more instances. */

@@ -31,6 +31,7 @@ import { concurrencyField } from './capacity.ts';
 import type { StoredKeyEntry, WrittenKey } from './provider-keys.ts';
 import type { ResourceValue } from './resources.ts';
 import { type AlternativeForm, routeForm } from './route-form.ts';
+import { abilitiesField, hedgeField, mirrorMessages, ruleMessages } from './route-rules.ts';
 
 export const objectKinds = ['provider', 'model', 'alias', 'route'] as const;
 export type ObjectKind = (typeof objectKinds)[number];
@@ -142,6 +143,8 @@ const model: Kind = {
       rpm: rest.rpm,
       tpm: BigInt(rest.tpm),
       ...priceField(rest.price),
+      ...abilitiesField(rest.capabilities),
+      contextTokens: BigInt(rest.context_tokens),
       ...concurrencyField(rest.max_concurrency),
     });
     return [{ type: ResourceType.DEPLOYMENT, name: id, payload: toBinary(DeploymentSchema, message) }];
@@ -188,6 +191,9 @@ const route: Kind = {
       timeoutMs: timeout === undefined ? 0 : durationMs(timeout),
       failoverTimeoutMultiple: rest.failover_timeout_multiple,
       streamRecovery: rest.stream_recovery,
+      rules: ruleMessages(rest.rules),
+      mirrors: mirrorMessages(rest.mirrors),
+      ...hedgeField(rest.hedge),
       ...concurrencyField(rest.max_concurrency),
     });
     return [{ type: ResourceType.ROUTE, name: slug, payload: toBinary(RouteSchema, message) }];

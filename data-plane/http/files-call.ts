@@ -125,6 +125,7 @@ function accountOf(provider: ProviderEntry): Deployment {
     waitingMax: 0,
     waitMsMax: 0,
     price: undefined,
+    abilities: undefined,
   };
 }
 

@@ -80,5 +80,6 @@ function undeclared(provider: ProviderEntry, model: string, priority: number): D
     waitingMax: 0,
     waitMsMax: 0,
     price: undefined,
+    abilities: undefined,
   };
 }

@@ -10,9 +10,9 @@ import { usualKeyStrategy } from '#shared/routing-strategies.ts';
 import type { Secret } from '#shared/secret.ts';
 import type { Credential } from '../providers/credential.ts';
 import type { Provider } from '../providers/provider.ts';
+import { matchesAny } from '../rules/name-patterns.ts';
 import type { Origin } from '../upstream/client.ts';
 import { capacityOf, type Report, strategyIn } from './compile-routing.ts';
-import { matchesAny } from './name-patterns.ts';
 import type { ProviderEntry, ProviderKey } from './snapshot.ts';
 
 export interface CompileProviderInput {

@@ -33,6 +33,8 @@ describe('a deployment', () => {
       tpm: 200_000n,
       price: { input: 2500, cachedInput: 1250, output: 10_000 },
       concurrency: { max: 7, waitingMax: 3, waitMsMax: 1000 },
+      abilities: { names: ['tools', 'json_schema'] },
+      contextTokens: 128_000n,
     });
     expect(deployment).toEqual({
       id: 'd',
@@ -50,6 +52,7 @@ describe('a deployment', () => {
       concurrencyMax: 7,
       waitingMax: 3,
       waitMsMax: 1000,
+      abilities: { can: new Set(['tools', 'json_schema', 'json']), contextTokens: 128_000 },
     });
     expect(Object.isFrozen(deployment.price)).toBe(true);
   });
@@ -78,6 +81,8 @@ describe('a route', () => {
       timeoutMs: 90_000,
       failoverTimeoutMultiple: 0.5,
       streamRecovery: 'continue',
+      rules: [{ name: 'quick', outcome: { case: 'pin', value: 'a' } }],
+      hedge: { delayMs: 800, requestPercent: 5, spendPercent: 10 },
       concurrency: { max: 5, waitingMax: 2, waitMsMax: 3000 },
     });
     expect(route).toMatchObject({
@@ -90,6 +95,13 @@ describe('a route', () => {
       timeoutMs: 90_000,
       failoverTimeoutMultiple: 0.5,
       streamRecovery: 'continue',
+      rules: {
+        rules: [
+          { title: 'rule "quick"', applies: expect.any(Function), outcome: { kind: 'pin', name: 'a' } },
+        ],
+        mirrors: [],
+      },
+      hedge: { delayMs: 800, requestShareMax: 0.05, spendShareMax: 0.1 },
       concurrencyMax: 5,
       waitingMax: 2,
       waitMsMax: 3000,
@@ -105,6 +117,8 @@ describe('a route', () => {
       timeoutMs: 0,
       failoverTimeoutMultiple: 1,
       streamRecovery: 'error',
+      rules: { rules: [], mirrors: [] },
+      hedge: undefined,
       ...unlimited,
     });
   });
@@ -112,6 +126,7 @@ describe('a route', () => {
   test.each([
     [{ strategy: 'dice' }, 'strategy unknown_strategy'],
     [{ strategy: 'simple-shuffle' }, 'strategy unknown_strategy'],
+    [{ rules: [{}] }, 'rules[0] unknown_outcome'],
     [{ streamRecovery: 'rewind' }, 'stream_recovery unknown_stream_recovery'],
   ])('%j is refused', (message, report) => {
     const reports: string[] = [];

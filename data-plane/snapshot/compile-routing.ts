@@ -3,12 +3,15 @@
 import type {
   Concurrency,
   Deployment as DeploymentMessage,
+  Hedge as HedgeMessage,
   Price as PriceMessage,
   Route as RouteMessage,
 } from '#proto/signalbox/config/v1/config_pb.ts';
 import { limits } from '#shared/limits.ts';
 import { isStrategyName, type StrategyName, usualStrategy } from '#shared/routing-strategies.ts';
-import type { Capacity, Deployment, Price, ProviderEntry, Route } from './snapshot.ts';
+import { compileAbilities } from '../rules/capabilities.ts';
+import { compileRouteRules } from '../rules/compile.ts';
+import type { Capacity, Deployment, HedgeSettings, Price, ProviderEntry, Route } from './snapshot.ts';
 
 /** Gives nothing, so that a function can return it. */
 export type Report = (field: string, code: string, message: string) => undefined;
@@ -29,6 +32,7 @@ export function compileDeployment(message: DeploymentMessage, provider: Provider
     tpm: Number(tpm),
     ...capacityOf(message.concurrency),
     price: priceOf(message.price),
+    abilities: compileAbilities(message),
   });
 }
 
@@ -36,7 +40,8 @@ export function compileRoute(message: RouteMessage, report: Report): Route | und
   const { slug, timeoutMs, failoverTimeoutMultiple: multiple } = message;
   const strategy = strategyIn(message.strategy, usualStrategy, 'strategy', report);
   const streamRecovery = recoveryIn(message.streamRecovery, report);
-  if (strategy === undefined || streamRecovery === undefined) return undefined;
+  const rules = compileRouteRules(message, report);
+  if (strategy === undefined || streamRecovery === undefined || rules === undefined) return undefined;
   const members = message.members.map(({ model, weight, priority }) =>
     Object.freeze({ model, weight, priority }),
   );
@@ -50,6 +55,8 @@ export function compileRoute(message: RouteMessage, report: Report): Route | und
     timeoutMs,
     failoverTimeoutMultiple: multiple > 0 && multiple < 1 ? multiple : 1,
     streamRecovery,
+    rules,
+    hedge: hedgeOf(message.hedge),
     ...capacityOf(message.concurrency),
   });
 }
@@ -75,6 +82,18 @@ function priceOf(price: PriceMessage | undefined): Price | undefined {
   if (price === undefined) return undefined;
   const { input, cachedInput, output } = price;
   return Object.freeze({ input, inputCacheRead: cachedInput, output });
+}
+
+const PERCENT = 100;
+
+function hedgeOf(hedge: HedgeMessage | undefined): HedgeSettings | undefined {
+  if (hedge === undefined) return undefined;
+  const { delayMs, requestPercent, spendPercent } = hedge;
+  return Object.freeze({
+    delayMs: delayMs === 0 ? undefined : delayMs,
+    requestShareMax: requestPercent / PERCENT,
+    spendShareMax: spendPercent / PERCENT,
+  });
 }
 
 function recoveryIn(written: string, report: Report): Route['streamRecovery'] | undefined {

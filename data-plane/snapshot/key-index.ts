@@ -5,7 +5,7 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { ApiKeySchema, ResourceType } from '#proto/signalbox/config/v1/config_pb.ts';
 import { apiKeyHmac, isWellFormedApiKey, preparePepper } from '#shared/crypto/api-key.ts';
 import type { Slices } from '#shared/slices.ts';
-import { everything, matchesAny } from './name-patterns.ts';
+import { everything, matchesAny } from '../rules/name-patterns.ts';
 import type { RefusalReason } from './receiver.ts';
 import type { ResourceEntry, ResourceSet } from './resource-set.ts';
 import { ShardedMap } from './sharded-map.ts';

@@ -2,6 +2,8 @@
 // whole life. Secrets are here in the clear, and only here. Compiled from resources in compile.ts.
 import type { Credential } from '../providers/credential.ts';
 import type { Provider, ProviderSettings } from '../providers/provider.ts';
+import type { Abilities } from '../rules/capabilities.ts';
+import type { RouteRules } from '../rules/compile.ts';
 import type { Origin } from '../upstream/client.ts';
 
 export interface Snapshot {
@@ -70,6 +72,8 @@ export interface Deployment extends Capacity {
   readonly tpm: number;
   /** In billionths of a dollar for a token; undefined when nobody said. */
   readonly price: Price | undefined;
+  /** Undefined when nobody said: then it is taken to be able to do everything. */
+  readonly abilities: Abilities | undefined;
 }
 
 export interface Price {
@@ -92,6 +96,18 @@ export interface Route extends Capacity {
   readonly failoverTimeoutMultiple: number;
   /** What becomes of a stream that breaks off after its first byte: an error, or another model goes on. */
   readonly streamRecovery: 'error' | 'continue';
+  /** Who may answer which requests, and who gets copies of them. */
+  readonly rules: RouteRules;
+  /** Undefined where no second attempts are made beside the first. */
+  readonly hedge: HedgeSettings | undefined;
+}
+
+export interface HedgeSettings {
+  /** Undefined for the time within which nineteen of twenty begin. */
+  readonly delayMs: number | undefined;
+  /** Second attempts per request, and what they cost per dollar that the route costs; from 0 to 1. */
+  readonly requestShareMax: number;
+  readonly spendShareMax: number;
 }
 
 export interface RouteMember {

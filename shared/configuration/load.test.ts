@@ -445,6 +445,8 @@ describe('any valid configuration', () => {
               price: fc.record({ input: price, cached_input: price, output: price }),
               region: name,
               tags: fc.array(name),
+              capabilities: fc.constantFrom(['tools', 'vision'], []),
+              context_tokens: fc.nat(),
             }),
           ),
         ),
@@ -464,6 +466,27 @@ describe('any valid configuration', () => {
               minLength: 1,
             }),
             fallbacks: fc.array(fc.constantFrom(...models, alias!)),
+            rules: fc.array(
+              fc.record({
+                name,
+                when: fc.record({ teams: fc.array(name, { minLength: 1 }), stream: fc.boolean() }),
+                unless: fc.record({ input_tokens: fc.constantFrom('>=400', '<=0.5', '3..9') }),
+                use: fc.array(fc.constantFrom(...models), { minLength: 1 }),
+              }),
+            ),
+            mirrors: fc.array(
+              fc.record({
+                to: fc.constantFrom(...models),
+                percent: fc.nat({ max: 100 }),
+                by: fc.constantFrom('request', 'key', 'user', 'metadata.session'),
+                when: fc.record({ tags: name }),
+              }),
+            ),
+            hedge: fc.record({
+              delay: fc.constantFrom('p95', '800ms', 2),
+              requests: fc.nat({ max: 100 }),
+              spend: fc.nat({ max: 100 }),
+            }),
             enabled: fc.boolean(),
           }),
         ),

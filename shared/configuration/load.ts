@@ -15,6 +15,7 @@ import {
 } from './objects.ts';
 import { providersFromEnvironment } from './provider-environment.ts';
 import { checkReferences, type NamedObjects } from './references.ts';
+import { routeRuleSpec } from './route-rules.ts';
 import { configurationShape, configurationSpec, modelSpec, providerSpec } from './schema.ts';
 
 export interface LoadOptions {
@@ -110,6 +111,8 @@ function leniently(value: unknown): NamedObjects {
       fallbacks: words(raw.fallbacks),
       context_window_fallbacks: words(raw.context_window_fallbacks),
       content_policy_fallbacks: words(raw.content_policy_fallbacks),
+      rules: list(raw, 'rules').map((rule) => routeRuleSpec.safeParse(rule).data ?? {}),
+      mirrors: list(raw, 'mirrors').map((mirror) => ({ to: word(mirror.to) })),
     })),
   };
 }

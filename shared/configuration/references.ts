@@ -3,6 +3,7 @@
 import type { Problem } from '../errors.ts';
 import type { StrategyName } from '../routing-strategies.ts';
 import { hint } from './nearest.ts';
+import { type NamingRule, namesInRules } from './route-rules.ts';
 
 /** As much of the objects as names need; normalised objects are accepted, with secrets or without. */
 export interface NamedObjects {
@@ -20,6 +21,8 @@ export interface NamedObjects {
     readonly fallbacks: readonly string[];
     readonly context_window_fallbacks: readonly string[];
     readonly content_policy_fallbacks: readonly string[];
+    readonly rules: readonly NamingRule[];
+    readonly mirrors: readonly { readonly to: string }[];
   }[];
 }
 
@@ -98,7 +101,8 @@ function checkRoute(names: Names, route: NamedObjects['routes'][number], path: s
   const fallbacks = fallbackFields.flatMap((field) =>
     route[field].map((name, index) => ({ name, path: `${path}.${field}[${index}]` })),
   );
-  return [...members, ...fallbacks].flatMap((member) =>
+  const ruled = namesInRules(route).map(({ name, path: place }) => ({ name, path: `${path}.${place}` }));
+  return [...members, ...fallbacks, ...ruled].flatMap((member) =>
     member.name === route.slug
       ? [{ path: member.path, message: `the route "${route.slug}" names itself` }]
       : names.unknown(member.name, member.path),

@@ -1,6 +1,7 @@
 // What a configuration is made of, said once: the same schemas check the YAML file, the bodies of the admin API and make
 // its OpenAPI document. They only check and fill in plain defaults; what depends on other fields is in objects.ts.
 import { z } from 'zod';
+import { capabilityNames } from '../capabilities.ts';
 import { limits } from '../limits.ts';
 import type { ProviderSettingName } from '../provider-types.ts';
 import {
@@ -11,6 +12,7 @@ import {
 } from '../routing-strategies.ts';
 import { concurrencySpec } from './capacity.ts';
 import { publicName, shortDuration } from './names.ts';
+import { hedgeSpec, mirrorsSpec, routeRulesSpec } from './route-rules.ts';
 
 const WEIGHT_MAX = 1_000_000;
 const PRIORITY_MAX = 1000;
@@ -191,6 +193,20 @@ export const modelSpec = z
       .max(TAGS_MAX)
       .default([])
       .describe('Words of your own.'),
+    capabilities: z
+      .array(z.enum(capabilityNames))
+      .max(capabilityNames.length)
+      .optional()
+      .describe(
+        'What this deployment can do beyond text: requests that need anything that is not in the list go to another. The default is everything.',
+      )
+      .meta({ examples: [['tools', 'json']] }),
+    context_tokens: z
+      .int()
+      .min(0)
+      .default(0)
+      .describe('How many tokens it takes; requests with clearly more go to another. 0: nobody said.')
+      .meta({ examples: [128_000] }),
   })
   .describe('A deployment: a public model name and who answers for it.');
 
@@ -259,6 +275,9 @@ export const routeSpec = z
       .describe(
         'What becomes of a stream that breaks off after its first byte: it ends with an `error`, or another model is asked to `continue` it.',
       ),
+    rules: routeRulesSpec,
+    mirrors: mirrorsSpec,
+    hedge: hedgeSpec.optional(),
     max_concurrency: atOnce,
     enabled: z.boolean().default(true).describe('A disabled route does not exist for clients.'),
   })

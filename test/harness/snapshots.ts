@@ -113,6 +113,7 @@ export function deploymentOf(
     tpm: 0,
     ...unlimited,
     price: undefined,
+    abilities: undefined,
     ...sketch,
   });
 }
@@ -128,6 +129,8 @@ export function routeOf(slug: string, members: readonly string[], fallbacks: rea
     timeoutMs: 0,
     failoverTimeoutMultiple: 1,
     streamRecovery: 'error',
+    rules: { rules: [], mirrors: [] },
+    hedge: undefined,
     ...unlimited,
   };
 }

@@ -6,9 +6,9 @@ import { named } from '../../dialects/gemini/wire.ts';
 import { clientDialectNamed } from '../../dialects/registry.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject } from '../../json/values.ts';
+import { estimateTokens } from '../../turn/estimate.ts';
 import type { TurnRequest } from '../../turn/request.ts';
 import type { Service, ServiceRequest } from '../service.ts';
-import { estimateTokens } from './estimate.ts';
 import { countForms } from './forms.ts';
 
 export interface CountService extends Service {

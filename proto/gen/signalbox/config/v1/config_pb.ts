@@ -13,7 +13,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file signalbox/config/v1/config.proto.
  */
 export const file_signalbox_config_v1_config: GenFile = /*@__PURE__*/
-  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2NvbmZpZy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSJMCgtSZXNvdXJjZVJlZhIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCSJrCghSZXNvdXJjZRIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEEg8KB3BheWxvYWQYBCABKAwicwoNUmVzb3VyY2VCYXRjaBIuCgd1cHNlcnRzGAEgAygLMh0uc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZRIyCghyZW1vdmFscxgCIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuUmVzb3VyY2VSZWYi3AIKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIQCghiYXNlX3VybBgDIAEoCRIuCgRrZXlzGAQgAygLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Qcm92aWRlcktleRIdChVhbGxvd19wcml2YXRlX25ldHdvcmsYBSABKAgSFgoObW9kZWxfcGF0dGVybnMYBiADKAkSPQoIc2V0dGluZ3MYByADKAsyKy5zaWduYWxib3guY29uZmlnLnYxLlByb3ZpZGVyLlNldHRpbmdzRW50cnkSFAoMa2V5X3N0cmF0ZWd5GAggASgJEjUKC2NvbmN1cnJlbmN5GBQgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Db25jdXJyZW5jeRovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiigEKC1Byb3ZpZGVyS2V5EgoKAmlkGAEgASgJEg4KBnNlY3JldBgCIAEoCRIOCgZ3ZWlnaHQYAyABKA0SCwoDcnBtGAQgASgNEgsKA3RwbRgFIAEoBBI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3kiswIKCkRlcGxveW1lbnQSCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFgoOdXBzdHJlYW1fbW9kZWwYBCABKAkSDgoGd2VpZ2h0GAUgASgNEhAKCHByaW9yaXR5GAYgASgNEhIKCnRpbWVvdXRfbXMYByABKA0SDgoGcmVnaW9uGAggASgJEgwKBHRhZ3MYCSADKAkSEAoIc3RyYXRlZ3kYCiABKAkSCwoDcnBtGAsgASgNEgsKA3RwbRgMIAEoBBIpCgVwcmljZRgNIAEoCzIaLnNpZ25hbGJveC5jb25maWcudjEuUHJpY2USNQoLY29uY3VycmVuY3kYFCABKAsyIC5zaWduYWxib3guY29uZmlnLnYxLkNvbmN1cnJlbmN5IjwKBVByaWNlEg0KBWlucHV0GAEgASgBEhQKDGNhY2hlZF9pbnB1dBgCIAEoARIOCgZvdXRwdXQYAyABKAEiJQoFQWxpYXMSDAoEbmFtZRgBIAEoCRIOCgZ0YXJnZXQYAiABKAki3wIKBVJvdXRlEgwKBHNsdWcYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHN0cmF0ZWd5GAMgASgJEjEKB21lbWJlcnMYBCADKAsyIC5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlTWVtYmVyEhEKCWZhbGxiYWNrcxgFIAMoCRIPCgdlbmFibGVkGAYgASgIEiAKGGNvbnRleHRfd2luZG93X2ZhbGxiYWNrcxgHIAMoCRIgChhjb250ZW50X3BvbGljeV9mYWxsYmFja3MYCCADKAkSEgoKdGltZW91dF9tcxgJIAEoDRIhChlmYWlsb3Zlcl90aW1lb3V0X211bHRpcGxlGAogASgBEhcKD3N0cmVhbV9yZWNvdmVyeRgLIAEoCRI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3kiPgoLUm91dGVNZW1iZXISDQoFbW9kZWwYASABKAkSDgoGd2VpZ2h0GAIgASgNEhAKCHByaW9yaXR5GAMgASgNIkQKC0NvbmN1cnJlbmN5EgsKA21heBgBIAEoDRITCgt3YWl0aW5nX21heBgCIAEoDRITCgt3YWl0X21zX21heBgDIAEoDSLfAQoGQXBpS2V5EgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDAoEaG1hYxgDIAEoDBIOCgZtb2RlbHMYBCADKAkSFQoNZXhwaXJlc19hdF9tcxgFIAEoAxI7CghtZXRhZGF0YRgGIAMoCzIpLnNpZ25hbGJveC5jb25maWcudjEuQXBpS2V5Lk1ldGFkYXRhRW50cnkSGAoQZHJvcF91bnN1cHBvcnRlZBgHIAEoCBovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiMQoGU2VjcmV0EgoKAmlkGAEgASgJEg4KBmtleV9pZBgCIAEoCRILCgNib3gYAyABKAwqzgEKDFJlc291cmNlVHlwZRIdChlSRVNPVVJDRV9UWVBFX1VOU1BFQ0lGSUVEEAASGgoWUkVTT1VSQ0VfVFlQRV9QUk9WSURFUhABEhwKGFJFU09VUkNFX1RZUEVfREVQTE9ZTUVOVBACEhcKE1JFU09VUkNFX1RZUEVfQUxJQVMQAxIXChNSRVNPVVJDRV9UWVBFX1JPVVRFEAQSGQoVUkVTT1VSQ0VfVFlQRV9BUElfS0VZEAUSGAoUUkVTT1VSQ0VfVFlQRV9TRUNSRVQQBmIGcHJvdG8z");
+  fileDesc("CiBzaWduYWxib3gvY29uZmlnL3YxL2NvbmZpZy5wcm90bxITc2lnbmFsYm94LmNvbmZpZy52MSJMCgtSZXNvdXJjZVJlZhIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCSJrCghSZXNvdXJjZRIvCgR0eXBlGAEgASgOMiEuc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZVR5cGUSDAoEbmFtZRgCIAEoCRIPCgd2ZXJzaW9uGAMgASgEEg8KB3BheWxvYWQYBCABKAwicwoNUmVzb3VyY2VCYXRjaBIuCgd1cHNlcnRzGAEgAygLMh0uc2lnbmFsYm94LmNvbmZpZy52MS5SZXNvdXJjZRIyCghyZW1vdmFscxgCIAMoCzIgLnNpZ25hbGJveC5jb25maWcudjEuUmVzb3VyY2VSZWYi3AIKCFByb3ZpZGVyEgwKBG5hbWUYASABKAkSDAoEdHlwZRgCIAEoCRIQCghiYXNlX3VybBgDIAEoCRIuCgRrZXlzGAQgAygLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Qcm92aWRlcktleRIdChVhbGxvd19wcml2YXRlX25ldHdvcmsYBSABKAgSFgoObW9kZWxfcGF0dGVybnMYBiADKAkSPQoIc2V0dGluZ3MYByADKAsyKy5zaWduYWxib3guY29uZmlnLnYxLlByb3ZpZGVyLlNldHRpbmdzRW50cnkSFAoMa2V5X3N0cmF0ZWd5GAggASgJEjUKC2NvbmN1cnJlbmN5GBQgASgLMiAuc2lnbmFsYm94LmNvbmZpZy52MS5Db25jdXJyZW5jeRovCg1TZXR0aW5nc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiigEKC1Byb3ZpZGVyS2V5EgoKAmlkGAEgASgJEg4KBnNlY3JldBgCIAEoCRIOCgZ3ZWlnaHQYAyABKA0SCwoDcnBtGAQgASgNEgsKA3RwbRgFIAEoBBI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3ki/gIKCkRlcGxveW1lbnQSCgoCaWQYASABKAkSDQoFbW9kZWwYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFgoOdXBzdHJlYW1fbW9kZWwYBCABKAkSDgoGd2VpZ2h0GAUgASgNEhAKCHByaW9yaXR5GAYgASgNEhIKCnRpbWVvdXRfbXMYByABKA0SDgoGcmVnaW9uGAggASgJEgwKBHRhZ3MYCSADKAkSEAoIc3RyYXRlZ3kYCiABKAkSCwoDcnBtGAsgASgNEgsKA3RwbRgMIAEoBBIpCgVwcmljZRgNIAEoCzIaLnNpZ25hbGJveC5jb25maWcudjEuUHJpY2USNQoLY29uY3VycmVuY3kYFCABKAsyIC5zaWduYWxib3guY29uZmlnLnYxLkNvbmN1cnJlbmN5EjEKCWFiaWxpdGllcxgVIAEoCzIeLnNpZ25hbGJveC5jb25maWcudjEuQWJpbGl0aWVzEhYKDmNvbnRleHRfdG9rZW5zGBYgASgEIjwKBVByaWNlEg0KBWlucHV0GAEgASgBEhQKDGNhY2hlZF9pbnB1dBgCIAEoARIOCgZvdXRwdXQYAyABKAEiJQoFQWxpYXMSDAoEbmFtZRgBIAEoCRIOCgZ0YXJnZXQYAiABKAki5wMKBVJvdXRlEgwKBHNsdWcYASABKAkSFAoMZGlzcGxheV9uYW1lGAIgASgJEhAKCHN0cmF0ZWd5GAMgASgJEjEKB21lbWJlcnMYBCADKAsyIC5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlTWVtYmVyEhEKCWZhbGxiYWNrcxgFIAMoCRIPCgdlbmFibGVkGAYgASgIEiAKGGNvbnRleHRfd2luZG93X2ZhbGxiYWNrcxgHIAMoCRIgChhjb250ZW50X3BvbGljeV9mYWxsYmFja3MYCCADKAkSEgoKdGltZW91dF9tcxgJIAEoDRIhChlmYWlsb3Zlcl90aW1lb3V0X211bHRpcGxlGAogASgBEhcKD3N0cmVhbV9yZWNvdmVyeRgLIAEoCRI1Cgtjb25jdXJyZW5jeRgUIAEoCzIgLnNpZ25hbGJveC5jb25maWcudjEuQ29uY3VycmVuY3kSLQoFcnVsZXMYFSADKAsyHi5zaWduYWxib3guY29uZmlnLnYxLlJvdXRlUnVsZRIsCgdtaXJyb3JzGBYgAygLMhsuc2lnbmFsYm94LmNvbmZpZy52MS5NaXJyb3ISKQoFaGVkZ2UYFyABKAsyGi5zaWduYWxib3guY29uZmlnLnYxLkhlZGdlIj4KC1JvdXRlTWVtYmVyEg0KBW1vZGVsGAEgASgJEg4KBndlaWdodBgCIAEoDRIQCghwcmlvcml0eRgDIAEoDSJECgtDb25jdXJyZW5jeRILCgNtYXgYASABKA0SEwoLd2FpdGluZ19tYXgYAiABKA0SEwoLd2FpdF9tc19tYXgYAyABKA0iGgoJQWJpbGl0aWVzEg0KBW5hbWVzGAEgAygJItcCCglSb3V0ZVJ1bGUSDAoEbmFtZRgBIAEoCRIsCgR3aGVuGAIgAygLMh4uc2lnbmFsYm94LmNvbmZpZy52MS5Db25kaXRpb24SLgoGdW5sZXNzGAMgAygLMh4uc2lnbmFsYm94LmNvbmZpZy52MS5Db25kaXRpb24SKQoDdXNlGAQgASgLMhouc2lnbmFsYm94LmNvbmZpZy52MS5OYW1lc0gAEi0KB2V4Y2x1ZGUYBSABKAsyGi5zaWduYWxib3guY29uZmlnLnYxLk5hbWVzSAASDQoDcGluGAYgASgJSAASKwoFc3BsaXQYByABKAsyGi5zaWduYWxib3guY29uZmlnLnYxLlNwbGl0SAASKQoEb25seRgIIAEoCzIZLnNpZ25hbGJveC5jb25maWcudjEuT25seUgAEhIKCGNvc3RfbWF4GAkgASgESABCCQoHb3V0Y29tZSIWCgVOYW1lcxINCgVuYW1lcxgBIAMoCSKcAQoJQ29uZGl0aW9uEgwKBGtpbmQYASABKAkSDQoFZmllbGQYAiABKAkSDgoGdmFsdWVzGAMgAygJEhAKA21pbhgEIAEoAUgAiAEBEhAKA21heBgFIAEoAUgBiAEBEi4KBXRpbWVzGAYgAygLMh8uc2lnbmFsYm94LmNvbmZpZy52MS5UaW1lV2luZG93QgYKBF9taW5CBgoEX21heCJUCgpUaW1lV2luZG93EhAKCHdlZWtkYXlzGAEgAygNEhMKC2Zyb21fbWludXRlGAIgASgNEhEKCXRvX21pbnV0ZRgDIAEoDRIMCgR6b25lGAQgASgJIlwKBVNwbGl0EioKBnNoYXJlcxgBIAMoCzIaLnNpZ25hbGJveC5jb25maWcudjEuU2hhcmUSJwoCYnkYAiABKAsyGy5zaWduYWxib3guY29uZmlnLnYxLlN0aWNreSImCgVTaGFyZRIMCgRuYW1lGAEgASgJEg8KB3BlcmNlbnQYAiABKAEiJQoGU3RpY2t5EgwKBGtpbmQYASABKAkSDQoFZmllbGQYAiABKAkiOAoET25seRIRCglwcm92aWRlcnMYASADKAkSDwoHcmVnaW9ucxgCIAMoCRIMCgR0YWdzGAMgAygJInwKBk1pcnJvchIKCgJ0bxgBIAEoCRIPCgdwZXJjZW50GAIgASgBEicKAmJ5GAMgASgLMhsuc2lnbmFsYm94LmNvbmZpZy52MS5TdGlja3kSLAoEd2hlbhgEIAMoCzIeLnNpZ25hbGJveC5jb25maWcudjEuQ29uZGl0aW9uIkkKBUhlZGdlEhAKCGRlbGF5X21zGAEgASgNEhcKD3JlcXVlc3RfcGVyY2VudBgCIAEoARIVCg1zcGVuZF9wZXJjZW50GAMgASgBIt8BCgZBcGlLZXkSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRIMCgRobWFjGAMgASgMEg4KBm1vZGVscxgEIAMoCRIVCg1leHBpcmVzX2F0X21zGAUgASgDEjsKCG1ldGFkYXRhGAYgAygLMikuc2lnbmFsYm94LmNvbmZpZy52MS5BcGlLZXkuTWV0YWRhdGFFbnRyeRIYChBkcm9wX3Vuc3VwcG9ydGVkGAcgASgIGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIxCgZTZWNyZXQSCgoCaWQYASABKAkSDgoGa2V5X2lkGAIgASgJEgsKA2JveBgDIAEoDCrOAQoMUmVzb3VyY2VUeXBlEh0KGVJFU09VUkNFX1RZUEVfVU5TUEVDSUZJRUQQABIaChZSRVNPVVJDRV9UWVBFX1BST1ZJREVSEAESHAoYUkVTT1VSQ0VfVFlQRV9ERVBMT1lNRU5UEAISFwoTUkVTT1VSQ0VfVFlQRV9BTElBUxADEhcKE1JFU09VUkNFX1RZUEVfUk9VVEUQBBIZChVSRVNPVVJDRV9UWVBFX0FQSV9LRVkQBRIYChRSRVNPVVJDRV9UWVBFX1NFQ1JFVBAGYgZwcm90bzM");
 
 /**
  * @generated from message signalbox.config.v1.ResourceRef
@@ -294,6 +294,20 @@ export type Deployment = Message<"signalbox.config.v1.Deployment"> & {
    * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
    */
   concurrency?: Concurrency | undefined;
+
+  /**
+   * Absent: nobody said what it can do, so it is taken to be able to do everything.
+   *
+   * @generated from field: signalbox.config.v1.Abilities abilities = 21;
+   */
+  abilities?: Abilities | undefined;
+
+  /**
+   * How many tokens it takes; 0 means nobody said.
+   *
+   * @generated from field: uint64 context_tokens = 22;
+   */
+  contextTokens: bigint;
 };
 
 /**
@@ -425,6 +439,23 @@ export type Route = Message<"signalbox.config.v1.Route"> & {
    * @generated from field: signalbox.config.v1.Concurrency concurrency = 20;
    */
   concurrency?: Concurrency | undefined;
+
+  /**
+   * @generated from field: repeated signalbox.config.v1.RouteRule rules = 21;
+   */
+  rules: RouteRule[];
+
+  /**
+   * @generated from field: repeated signalbox.config.v1.Mirror mirrors = 22;
+   */
+  mirrors: Mirror[];
+
+  /**
+   * Absent: no second attempts beside the first.
+   *
+   * @generated from field: signalbox.config.v1.Hedge hedge = 23;
+   */
+  hedge?: Hedge | undefined;
 };
 
 /**
@@ -493,6 +524,386 @@ export const ConcurrencySchema: GenMessage<Concurrency> = /*@__PURE__*/
   messageDesc(file_signalbox_config_v1_config, 10);
 
 /**
+ * What a deployment can do beyond text: "tools", "vision", …
+ *
+ * @generated from message signalbox.config.v1.Abilities
+ */
+export type Abilities = Message<"signalbox.config.v1.Abilities"> & {
+  /**
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.Abilities.
+ * Use `create(AbilitiesSchema)` to create a new message.
+ */
+export const AbilitiesSchema: GenMessage<Abilities> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 11);
+
+/**
+ * Who may answer which requests of a route. A rule applies when all of `when` hold and none of `unless`.
+ *
+ * @generated from message signalbox.config.v1.RouteRule
+ */
+export type RouteRule = Message<"signalbox.config.v1.RouteRule"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: repeated signalbox.config.v1.Condition when = 2;
+   */
+  when: Condition[];
+
+  /**
+   * @generated from field: repeated signalbox.config.v1.Condition unless = 3;
+   */
+  unless: Condition[];
+
+  /**
+   * @generated from oneof signalbox.config.v1.RouteRule.outcome
+   */
+  outcome: {
+    /**
+     * Only these public names, chosen between by the route's strategy.
+     *
+     * @generated from field: signalbox.config.v1.Names use = 4;
+     */
+    value: Names;
+    case: "use";
+  } | {
+    /**
+     * Anyone but these; names may end in "*".
+     *
+     * @generated from field: signalbox.config.v1.Names exclude = 5;
+     */
+    value: Names;
+    case: "exclude";
+  } | {
+    /**
+     * Only this public name, and no fallback.
+     *
+     * @generated from field: string pin = 6;
+     */
+    value: string;
+    case: "pin";
+  } | {
+    /**
+     * @generated from field: signalbox.config.v1.Split split = 7;
+     */
+    value: Split;
+    case: "split";
+  } | {
+    /**
+     * Only deployments like these.
+     *
+     * @generated from field: signalbox.config.v1.Only only = 8;
+     */
+    value: Only;
+    case: "only";
+  } | {
+    /**
+     * Only members for which this request is not expected to cost more, in billionths of a dollar.
+     *
+     * @generated from field: uint64 cost_max = 9;
+     */
+    value: bigint;
+    case: "costMax";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message signalbox.config.v1.RouteRule.
+ * Use `create(RouteRuleSchema)` to create a new message.
+ */
+export const RouteRuleSchema: GenMessage<RouteRule> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 12);
+
+/**
+ * @generated from message signalbox.config.v1.Names
+ */
+export type Names = Message<"signalbox.config.v1.Names"> & {
+  /**
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.Names.
+ * Use `create(NamesSchema)` to create a new message.
+ */
+export const NamesSchema: GenMessage<Names> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 13);
+
+/**
+ * A kind that a data plane does not know is refused, because a rule that is not understood must not be taken to hold.
+ *
+ * @generated from message signalbox.config.v1.Condition
+ */
+export type Condition = Message<"signalbox.config.v1.Condition"> & {
+  /**
+   * A row of the table of conditions: "keys", "metadata", "input_tokens", …
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Which header or which entry of the metadata, for kinds that look at one of many.
+   *
+   * @generated from field: string field = 2;
+   */
+  field: string;
+
+  /**
+   * One of these; most may end in "*".
+   *
+   * @generated from field: repeated string values = 3;
+   */
+  values: string[];
+
+  /**
+   * Inclusive.
+   *
+   * @generated from field: optional double min = 4;
+   */
+  min?: number | undefined;
+
+  /**
+   * @generated from field: optional double max = 5;
+   */
+  max?: number | undefined;
+
+  /**
+   * @generated from field: repeated signalbox.config.v1.TimeWindow times = 6;
+   */
+  times: TimeWindow[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.Condition.
+ * Use `create(ConditionSchema)` to create a new message.
+ */
+export const ConditionSchema: GenMessage<Condition> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 14);
+
+/**
+ * @generated from message signalbox.config.v1.TimeWindow
+ */
+export type TimeWindow = Message<"signalbox.config.v1.TimeWindow"> & {
+  /**
+   * 1 is Monday, 7 is Sunday; none means every day. A window that goes past midnight belongs to the day on which it begins.
+   *
+   * @generated from field: repeated uint32 weekdays = 1;
+   */
+  weekdays: number[];
+
+  /**
+   * Minutes since midnight, from the first (inclusive) to the second (exclusive); the same twice means all day.
+   *
+   * @generated from field: uint32 from_minute = 2;
+   */
+  fromMinute: number;
+
+  /**
+   * @generated from field: uint32 to_minute = 3;
+   */
+  toMinute: number;
+
+  /**
+   * As IANA calls it.
+   *
+   * @generated from field: string zone = 4;
+   */
+  zone: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.TimeWindow.
+ * Use `create(TimeWindowSchema)` to create a new message.
+ */
+export const TimeWindowSchema: GenMessage<TimeWindow> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 15);
+
+/**
+ * Shares of the requests, always the same for the same key, user or entry of the metadata.
+ *
+ * @generated from message signalbox.config.v1.Split
+ */
+export type Split = Message<"signalbox.config.v1.Split"> & {
+  /**
+   * @generated from field: repeated signalbox.config.v1.Share shares = 1;
+   */
+  shares: Share[];
+
+  /**
+   * @generated from field: signalbox.config.v1.Sticky by = 2;
+   */
+  by?: Sticky | undefined;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Split.
+ * Use `create(SplitSchema)` to create a new message.
+ */
+export const SplitSchema: GenMessage<Split> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 16);
+
+/**
+ * @generated from message signalbox.config.v1.Share
+ */
+export type Share = Message<"signalbox.config.v1.Share"> & {
+  /**
+   * A public name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * @generated from field: double percent = 2;
+   */
+  percent: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Share.
+ * Use `create(ShareSchema)` to create a new message.
+ */
+export const ShareSchema: GenMessage<Share> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 17);
+
+/**
+ * @generated from message signalbox.config.v1.Sticky
+ */
+export type Sticky = Message<"signalbox.config.v1.Sticky"> & {
+  /**
+   * "request", "key", "user" or "metadata".
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * Which entry of the metadata.
+   *
+   * @generated from field: string field = 2;
+   */
+  field: string;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Sticky.
+ * Use `create(StickySchema)` to create a new message.
+ */
+export const StickySchema: GenMessage<Sticky> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 18);
+
+/**
+ * @generated from message signalbox.config.v1.Only
+ */
+export type Only = Message<"signalbox.config.v1.Only"> & {
+  /**
+   * One of each that is not empty; names may end in "*".
+   *
+   * @generated from field: repeated string providers = 1;
+   */
+  providers: string[];
+
+  /**
+   * @generated from field: repeated string regions = 2;
+   */
+  regions: string[];
+
+  /**
+   * @generated from field: repeated string tags = 3;
+   */
+  tags: string[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.Only.
+ * Use `create(OnlySchema)` to create a new message.
+ */
+export const OnlySchema: GenMessage<Only> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 19);
+
+/**
+ * A copy of some requests to someone whose answer nobody waits for.
+ *
+ * @generated from message signalbox.config.v1.Mirror
+ */
+export type Mirror = Message<"signalbox.config.v1.Mirror"> & {
+  /**
+   * A public name.
+   *
+   * @generated from field: string to = 1;
+   */
+  to: string;
+
+  /**
+   * @generated from field: double percent = 2;
+   */
+  percent: number;
+
+  /**
+   * @generated from field: signalbox.config.v1.Sticky by = 3;
+   */
+  by?: Sticky | undefined;
+
+  /**
+   * All of them have to hold.
+   *
+   * @generated from field: repeated signalbox.config.v1.Condition when = 4;
+   */
+  when: Condition[];
+};
+
+/**
+ * Describes the message signalbox.config.v1.Mirror.
+ * Use `create(MirrorSchema)` to create a new message.
+ */
+export const MirrorSchema: GenMessage<Mirror> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 20);
+
+/**
+ * A second attempt elsewhere when the first takes longer than usual.
+ *
+ * @generated from message signalbox.config.v1.Hedge
+ */
+export type Hedge = Message<"signalbox.config.v1.Hedge"> & {
+  /**
+   * 0: the time within which nineteen of twenty first bytes of whom is asked arrive.
+   *
+   * @generated from field: uint32 delay_ms = 1;
+   */
+  delayMs: number;
+
+  /**
+   * At most these shares of the requests, and of what they cost.
+   *
+   * @generated from field: double request_percent = 2;
+   */
+  requestPercent: number;
+
+  /**
+   * @generated from field: double spend_percent = 3;
+   */
+  spendPercent: number;
+};
+
+/**
+ * Describes the message signalbox.config.v1.Hedge.
+ * Use `create(HedgeSchema)` to create a new message.
+ */
+export const HedgeSchema: GenMessage<Hedge> = /*@__PURE__*/
+  messageDesc(file_signalbox_config_v1_config, 21);
+
+/**
  * @generated from message signalbox.config.v1.ApiKey
  */
 export type ApiKey = Message<"signalbox.config.v1.ApiKey"> & {
@@ -545,7 +956,7 @@ export type ApiKey = Message<"signalbox.config.v1.ApiKey"> & {
  * Use `create(ApiKeySchema)` to create a new message.
  */
 export const ApiKeySchema: GenMessage<ApiKey> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 11);
+  messageDesc(file_signalbox_config_v1_config, 22);
 
 /**
  * A provider credential, or the key pepper, encrypted under the fleet's secret key (see Begin.sealed_key).
@@ -578,7 +989,7 @@ export type Secret = Message<"signalbox.config.v1.Secret"> & {
  * Use `create(SecretSchema)` to create a new message.
  */
 export const SecretSchema: GenMessage<Secret> = /*@__PURE__*/
-  messageDesc(file_signalbox_config_v1_config, 12);
+  messageDesc(file_signalbox_config_v1_config, 23);
 
 /**
  * @generated from enum signalbox.config.v1.ResourceType

@@ -1,6 +1,6 @@
 // How many tokens a request has, roughly, where nobody can be asked. Counting exactly takes the tokenizer of the very model and
 // time that grows with hostile input; bytes are counted at once and err on the side of too many for most languages.
-import type { Part, TurnRequest } from '../../turn/request.ts';
+import type { Part, TurnRequest } from './request.ts';
 
 const BYTES_PER_TOKEN = 3.5;
 /** What a picture of ordinary size, or a page, comes to. */

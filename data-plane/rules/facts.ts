@@ -1,0 +1,31 @@
+// What rules may know of a request. Some of it takes work to find out, so it is asked for only where a rule wants to know.
+import type { Capability } from '#shared/capabilities.ts';
+
+export interface RequestFacts {
+  readonly requestId: string;
+  readonly keyId: string;
+  readonly keyName: string;
+  /** What the operator said of the key; clients cannot change it, so it wins over what they say. */
+  readonly keyMetadata: Readonly<Record<string, string>>;
+  /** Whom the client says it asks for; empty when it does not. */
+  readonly user: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
+  /** By its name in small letters. */
+  readonly header: (name: string) => string | undefined;
+  /** As the client wrote it. */
+  readonly model: string;
+  readonly isStream: boolean;
+  readonly inputTokens: () => number;
+  readonly needs: () => ReadonlySet<Capability>;
+  /** Where this node is; empty for nowhere in particular. */
+  readonly region: string;
+  readonly wallMs: number;
+  /** In billionths of a dollar, for this request; undefined where nobody knows a price. */
+  readonly costOf: (name: string) => number | undefined;
+}
+
+export function metadataOf({ keyMetadata, metadata }: RequestFacts, name: string): string | undefined {
+  if (Object.hasOwn(keyMetadata, name)) return keyMetadata[name];
+  return Object.hasOwn(metadata, name) ? metadata[name] : undefined;
+}
