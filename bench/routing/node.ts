@@ -1,5 +1,6 @@
 // One gateway node of the simulation: what it remembers is the real routing state, whom it asks is decided by the real plan, targets,
 // strategies and retry budget; only the connection to a provider is simulated.
+
 import { WatchedAttempt } from '#data-plane/routing/health/watched-attempt.ts';
 import { KeyUsage } from '#data-plane/routing/key-usage.ts';
 import { planFor } from '#data-plane/routing/plan.ts';
@@ -8,6 +9,7 @@ import { type ChosenTarget, Targets } from '#data-plane/routing/targets.ts';
 import type { Snapshot } from '#data-plane/snapshot/snapshot.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
+import { routedOf } from '#test/harness/route-rules.ts';
 import type { SimulatedClock, Timer } from './clock.ts';
 import type { Server } from './server.ts';
 import type { SimulatedRequest } from './traffic.ts';
@@ -54,15 +56,14 @@ export class Node {
     budget.request(clock.nowMs);
     const plan = planFor(snapshot, MODEL, {
       state: this.state,
-      region: '',
       random,
       nowMs: clock.nowMs,
-      request: {
+      request: routedOf({
         isStream: request.isStream,
         inputTokens: request.inputTokens,
         outputTokensExpected: request.outputTokens,
         affinity: () => request.conversation,
-      },
+      }),
     });
     const targets = new Targets({
       candidates: plan!.candidates,

@@ -29,6 +29,9 @@ interface Explanation {
   readonly model: string;
   readonly steps: readonly { readonly kind: string; readonly name: string }[];
   readonly refusal: Failure | null;
+  readonly rules: readonly string[];
+  readonly left_out: readonly { readonly name: string; readonly why: string }[];
+  readonly mirrors: readonly string[];
   readonly candidates: readonly Candidate[];
   readonly by_lot: boolean;
   readonly retries_left: number;
@@ -83,14 +86,16 @@ function readBody(file: string): unknown {
 function describe(answer: Explanation): string {
   const { candidates, refusal } = answer;
   const asked = candidates.filter(({ turn }) => turn !== null);
-  const others = candidates.filter(({ turn }) => turn === null);
+  const others = [...passedRows(candidates.filter(({ turn }) => turn === null)), ...leftRows(answer)];
   const parts = [
     `${styled('bold', answer.model)}  ${answer.steps.map(({ kind, name }) => `${kind} ${name}`).join(' → ')}`,
     ...(refusal === null
       ? []
       : [styled('red', `nobody would be asked: ${refusal.message} (${refusal.code})`)]),
     ...(asked.length === 0 ? [] : [table(askedRows(asked, answer.by_lot))]),
-    ...(others.length === 0 ? [] : [`${styled('bold', 'passed over')}\n${table(passedRows(others))}`]),
+    ...(others.length === 0
+      ? []
+      : [`${styled('bold', 'passed over')}\n${table([['target', 'reason', ''], ...others])}`]),
     styled('dim', footnotes(answer).join('\n')),
   ];
   return parts.join('\n\n');
@@ -113,16 +118,22 @@ function askedRows(asked: readonly Candidate[], isByLot: boolean): readonly Row[
 }
 
 function passedRows(others: readonly Candidate[]): readonly Row[] {
-  const reasons = others.map(({ deployment, passed_over }) => [
+  return others.map(({ deployment, passed_over }) => [
     deployment,
     passed_over?.code ?? '',
     passed_over?.message ?? 'somebody before it would be asked alone',
   ]);
-  return [['target', 'reason', ''], ...reasons];
 }
 
-function footnotes({ by_lot, retries_left, deadline_ms, revision, node }: Explanation): readonly string[] {
+function leftRows({ left_out }: Explanation): readonly Row[] {
+  return left_out.map(({ name, why }) => [name, 'excluded_by_rules', why]);
+}
+
+function footnotes(answer: Explanation): readonly string[] {
+  const { by_lot, retries_left, deadline_ms, revision, node, rules, mirrors } = answer;
   return [
+    ...rules.map((rule) => `By ${rule}.`),
+    ...(mirrors.length === 0 ? [] : [`A copy would go to ${mirrors.join(' and ')}.`]),
     ...(by_lot ? ['Lots decide who is first; the column "first" says how often.'] : []),
     `After a failure, ${retries_left} more requests may go to somebody else just now.`,
     ...(deadline_ms === null ? [] : [`The whole request has ${deadline_ms / 1000} s.`]),

@@ -15,6 +15,9 @@ const NAME_LENGTH_MAX = 1024;
 const API_LENGTH_MAX = 64;
 /** More than any model takes. */
 const INPUT_TOKENS_MAX = 1_000_000_000;
+const HEADER_NAME = /^[A-Za-z0-9-]{1,128}$/;
+const HEADER_LENGTH_MAX = 1024;
+const HEADERS_MAX = 32;
 const featureNames: readonly FeatureName[] = ['tools', 'vision', 'json'];
 
 const query = z.strictObject({
@@ -66,6 +69,14 @@ const requestSchema = z
       )
       .optional(),
     tags: z.array(z.string().min(1).max(limits.requestTagLengthMax)).max(limits.requestTagsMax).optional(),
+    headers: z
+      .record(z.string().regex(HEADER_NAME, 'must be a header name'), z.string().max(HEADER_LENGTH_MAX))
+      .refine(
+        (headers) => Object.keys(headers).length <= HEADERS_MAX,
+        `must be at most ${HEADERS_MAX} headers`,
+      )
+      .optional()
+      .describe('Headers of the request, for rules that look at them.'),
   })
   .superRefine((request, issues) => {
     if (request.body === undefined) return;
@@ -135,6 +146,11 @@ const explanationSchema = z
       .describe('How the name was understood.'),
     route: z.string().nullable(),
     fallbacks: z.array(z.string()),
+    rules: z.array(z.string()).describe('What rules of the route did, in words.'),
+    left_out: z
+      .array(z.object({ name: z.string(), why: z.string() }))
+      .describe('Names that the rules left out; deployments are among the candidates.'),
+    mirrors: z.array(z.string()).describe('Who would get a copy of the request.'),
     refusal: failureSchema
       .nullable()
       .describe('What the client would be told; null when somebody would be asked.'),
@@ -182,6 +198,7 @@ function describeRequest(body: z.output<typeof requestSchema>): DescribedRequest
     inputTokens: body.input_tokens,
     metadata: body.metadata ?? {},
     tags: body.tags ?? [],
+    headers: body.headers ?? {},
   };
 }
 
@@ -192,6 +209,9 @@ function show(model: string, { node, explanation }: ExplainedAt): z.input<typeof
     steps: steps.map(({ kind, name }) => ({ kind, name })),
     route: route === '' ? null : route,
     fallbacks: explanation.fallbacks,
+    rules: explanation.rules,
+    left_out: explanation.leftOut.map(({ name, why }) => ({ name, why })),
+    mirrors: explanation.mirrors,
     refusal: showFailure(refusal),
     candidates: candidates.slice(0, limits.explainCandidatesMax).map(showCandidate),
     more_candidates: explanation.moreCandidates,

@@ -20,6 +20,7 @@ export interface DescribedRequest {
   readonly inputTokens: number | undefined;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 export type FeatureName = keyof typeof features;
@@ -81,5 +82,8 @@ function messageOf({ body, isStream, ...request }: DescribedRequest) {
     inputTokens: BigInt(request.inputTokens ?? 0),
     metadata: { ...request.metadata },
     tags: [...request.tags],
+    headers: Object.fromEntries(
+      Object.entries(request.headers).map(([name, value]) => [name.toLowerCase(), value]),
+    ),
   };
 }

@@ -7,18 +7,19 @@ import { SignalboxError } from '#shared/errors.ts';
 import type { ClientDialect } from '../dialects/dialect.ts';
 import { clientDialectNamed } from '../dialects/registry.ts';
 import { isObject } from '../json/values.ts';
+import { turnWhenAsked } from '../passage/readable-turn.ts';
 import { serviceTask } from '../passage/service-task.ts';
 import type { Task } from '../passage/task.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
-import { openingOf } from '../turn/opening.ts';
 import { type Operation, operations } from './operations.ts';
+import type { RequestSource } from './routed-request.ts';
 import { type ServiceOperation, serviceOperations } from './services.ts';
 
 export interface DescribedRequest {
   /** What the client says to the gateway. */
   readonly gateway: unknown;
   readonly body: Buffer;
-  readonly opening?: () => string;
+  readonly turn: RequestSource['turn'];
   task(identity: TaskIdentity, dropsUnsupported: boolean, clock: Clock): Task;
 }
 
@@ -53,7 +54,7 @@ function describedTurn(operation: Operation, asked: ExplainedRequest): Described
   return {
     gateway: head.gateway,
     body: head.body,
-    opening: () => openingOf(dialect.decode(head)),
+    turn: turnWhenAsked(dialect, head),
     task: (identity, dropsUnsupported, clock) =>
       turnTask(identity, { dialect, head, forwardedHeaders: {}, dropsUnsupported, clock }),
   };
@@ -80,6 +81,7 @@ function describedService(operation: ServiceOperation, asked: ExplainedRequest):
   return {
     gateway: request.gateway,
     body: request.body,
+    turn: undefined,
     task: (identity, dropsUnsupported) =>
       serviceTask(identity, { service, request, dropsUnsupported }, clientDialectNamed(dialect).renderError),
   };

@@ -24,8 +24,9 @@ import type { GatewayContext } from './context.ts';
 import { type DescribedRequest, readDescribed } from './explain-body.ts';
 import { leadsNowhere, passedOver } from './failover.ts';
 import { shorterOf } from './failover-rules.ts';
-import { onlyAt, routedRequest, unknownModel } from './place-request.ts';
-import { readRequestOptions } from './request-options.ts';
+import { onlyAt, unknownModel } from './place-request.ts';
+import { type RequestOptions, readRequestOptions } from './request-options.ts';
+import { SourcedRequest } from './routed-request.ts';
 
 type ExplanationContent = MessageInitShape<typeof ExplanationSchema>;
 
@@ -36,6 +37,7 @@ const nobody: Principal = Object.freeze({
   mayUse: () => true,
   expiresAtMs: Number.POSITIVE_INFINITY,
   dropsUnsupported: false,
+  metadata: Object.freeze({}),
 });
 
 export function explainRequest(
@@ -60,10 +62,9 @@ export function explainRequest(
     name: model,
     state: routing,
     keyUsage,
-    region: context.region,
     random: context.random,
     nowMs,
-    request: requestOf(asked, described, principal),
+    request: requestOf(context, asked, described, { principal, options }),
     attemptsMax: context.limits.attemptsPerRequestMax,
     exclusion: ({ deployment }) => refused ?? notThere(options.provider, deployment.provider.name),
     objection: (candidate) => objectionTo(task, candidate),
@@ -100,13 +101,24 @@ function admissionRefusal(principal: Principal, model: string, wallMs: number): 
 }
 
 function requestOf(
-  { inputTokens, stream }: ExplainedRequest,
-  described: DescribedRequest,
-  { keyId }: Principal,
-) {
-  const { body, opening } = described;
-  const routed = routedRequest({ stream, body, ...(opening && { opening }) }, keyId);
-  return inputTokens === 0n ? routed : { ...routed, inputTokens: Number(inputTokens) };
+  { region, attempts }: GatewayContext,
+  { model, inputTokens, stream, headers }: ExplainedRequest,
+  { body, turn }: DescribedRequest,
+  { principal, options }: { readonly principal: Principal; readonly options: RequestOptions },
+): SourcedRequest {
+  return new SourcedRequest({
+    requestId: '',
+    principal,
+    model,
+    options,
+    header: (name) => (Object.hasOwn(headers, name) ? headers[name] : undefined),
+    isStream: stream,
+    body,
+    turn,
+    inputTokens: inputTokens === 0n ? undefined : Number(inputTokens),
+    region,
+    wallMs: attempts.clock.wallMs(),
+  });
 }
 
 function notThere(wanted: string | undefined, provider: string): SignalboxError | undefined {
@@ -129,25 +141,31 @@ function objectionTo(task: Task, candidate: Candidate): SignalboxError | undefin
 
 /** What the client of a request would be told that nobody would be asked for. */
 function refusalOf(
-  { candidates, route }: Explanation,
+  { candidates, route, refusals }: Explanation,
   provider: string | undefined,
   model: string,
 ): SignalboxError | undefined {
   if (candidates.some(({ turn }) => turn > 0)) return undefined;
+  // Whom nothing put in order was left out before.
+  const planned = candidates.filter(({ strategy }) => strategy !== '');
   try {
-    if (provider !== undefined) onlyAt(provider, candidates, model);
+    if (provider !== undefined) onlyAt(provider, { candidates: planned, excluded: [] }, model);
   } catch (thrown) {
     return SignalboxError.from(thrown);
   }
-  return mostInformative(candidates.flatMap(({ passedOver }) => passedOver ?? [])) ?? leadsNowhere({ route });
+  const failures = [...refusals, ...planned.flatMap(({ passedOver }) => passedOver ?? [])];
+  return mostInformative(failures) ?? leadsNowhere({ route });
 }
 
 function shownExplanation(explanation: Explanation, nowMs: number) {
-  const { candidates, isByLot, steps, fallbacks } = explanation;
+  const { candidates, isByLot, steps, fallbacks, rules, left, mirrors } = explanation;
   return {
     steps: steps.slice(0, limits.explainCandidatesMax).map(({ kind, name }) => ({ kind, name: cut(name) })),
     route: explanation.route,
     fallbacks: fallbacks.slice(0, limits.explainCandidatesMax).map(cut),
+    rules: rules.slice(0, limits.explainCandidatesMax).map(cut),
+    leftOut: left.slice(0, limits.explainCandidatesMax).map(({ name, why }) => ({ name, why: cut(why) })),
+    mirrors: [...mirrors],
     candidates: candidates
       .slice(0, limits.explainCandidatesMax)
       .map((candidate) => shownCandidate(candidate, nowMs)),

@@ -23,6 +23,9 @@ export interface RuledRequest {
   readonly route: Route | undefined;
   /** What the caller gave the request. */
   readonly timeoutMs: number | undefined;
+  /** Whether a rule says that nobody else is to be asked. */
+  readonly isPinned: boolean;
+  /** With what the rules of the route forbid. */
   readonly plan: PlanOptions;
   readonly mayAnswer: (candidate: Candidate) => boolean;
 }
@@ -43,7 +46,7 @@ export function failoverRules(request: RuledRequest): FailoverRules {
     continuesStreams: route?.streamRecovery === 'continue',
     insteadAfter: (code) => {
       const list = instead[code];
-      return list === undefined ? [] : planned(request, route?.[list] ?? []);
+      return list === undefined || request.isPinned ? [] : planned(request, route?.[list] ?? []);
     },
   };
 }

@@ -26,14 +26,18 @@ interface Failed {
   readonly hasBegun: boolean;
 }
 
+type AnsweredTask = Pick<PlacedRequest, 'candidates' | 'refusals' | 'failover' | 'answeredBy'>;
+
 export async function answerTask(
   context: GatewayContext,
   exchange: Exchange,
   task: Task,
-  { candidates, failover, answeredBy }: Pick<PlacedRequest, 'candidates' | 'failover' | 'answeredBy'>,
+  { candidates, refusals, failover, answeredBy }: AnsweredTask,
 ): Promise<void> {
-  const failures: SignalboxError[] = [];
+  const failures: SignalboxError[] = [...refusals];
   const targets = targetsFor(context, task, candidates, { failures, exchange });
+  // Who is known to be too small is not asked at all, so that those who are larger are asked at once.
+  refusals.find(({ code }) => targets.insteadAsk(failover.insteadAfter(code)));
   const asking: Asking = { context, exchange, task, failover, answeredBy, targets };
   let last: Failed | undefined;
   let broken: SignalboxError | undefined;

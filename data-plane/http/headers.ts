@@ -1,4 +1,5 @@
 // What is read from and written to HTTP heads, byte for byte safe.
+import type { IncomingHttpHeaders } from 'node:http';
 import { limits } from '#shared/limits.ts';
 
 const AUTHORITY = /^[a-z][a-z\d+.-]*:\/\/[^/?#]*/i;
@@ -20,6 +21,12 @@ export function pathOf(target: string): string {
 export function queryOf(target: string): URLSearchParams {
   const start = target.indexOf('?');
   return new URLSearchParams(start < 0 ? '' : target.slice(start + 1));
+}
+
+/** Undefined where there is none. One that came more than once is one text, as node joins them. */
+export function headerOf(headers: IncomingHttpHeaders, name: string): string | undefined {
+  const value = Object.hasOwn(headers, name) ? headers[name] : undefined;
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 /** A client's request id, when it is short and visible; anything else is treated as if none had come. */

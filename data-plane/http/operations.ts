@@ -3,11 +3,11 @@
 import type { Address, ClientDialect, ClientDialectName } from '../dialects/dialect.ts';
 import { gemini, geminiList } from '../dialects/gemini/index.ts';
 import { clientDialectNamed } from '../dialects/registry.ts';
+import { turnWhenAsked } from '../passage/readable-turn.ts';
 import { recoveryFor } from '../passage/recovery.ts';
 import type { Task } from '../passage/task.ts';
 import type { TurnAsked } from '../passage/turn-passage.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
-import { openingOf } from '../turn/opening.ts';
 import { readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
@@ -96,8 +96,8 @@ export async function runOperation(
   const dialect = operation.variant?.(query) ?? clientDialectNamed(operation.dialect);
   const body = await readJsonBody(exchange, context.limits);
   const head = dialect.peek(body, operation.address?.(parameters));
-  const opening = (): string => openingOf(dialect.decode(head));
-  const placed = placeRequest(context, exchange, admitted, { ...head, opening });
+  const turn = turnWhenAsked(dialect, head);
+  const placed = placeRequest(context, exchange, admitted, { ...head, turn });
   const { clock } = context.attempts;
   const asked: TurnAsked = {
     dialect,

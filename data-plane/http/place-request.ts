@@ -3,16 +3,21 @@
 import { SignalboxError } from '#shared/errors.ts';
 import type { TaskIdentity } from '../passage/turn-task.ts';
 import { admitRequest } from '../policy/admission.ts';
-import { type Candidate, type PlanOptions, planFor, type RoutedRequest } from '../routing/plan.ts';
+import { type Candidate, type Plan, type PlanOptions, planFor, refusalsOf } from '../routing/plan.ts';
+import type { TurnRequest } from '../turn/request.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { type FailoverRules, failoverRules, shorterOf } from './failover-rules.ts';
+import { headerOf } from './headers.ts';
 import { type RequestOptions, readRequestOptions } from './request-options.ts';
+import { SourcedRequest } from './routed-request.ts';
 
 export interface PlacedRequest {
   readonly identity: TaskIdentity;
   readonly options: RequestOptions;
   readonly candidates: readonly Candidate[];
+  /** Why nobody is among the candidates, where that is because of what was left out. */
+  readonly refusals: readonly SignalboxError[];
   readonly failover: FailoverRules;
   /** Who answered will have the conversation's prompt in its cache for a while. */
   readonly answeredBy: (candidate: Candidate) => void;
@@ -24,36 +29,40 @@ export interface AskedRequest {
   readonly gateway: unknown;
   readonly stream: boolean;
   readonly body: Buffer;
-  /** What all requests of this conversation begin with; undefined where there is no conversation. */
-  readonly opening?: () => string;
+  /** The conversation, as far as it is understood here; undefined where there is none. */
+  readonly turn?: () => TurnRequest | undefined;
 }
-
-/** A token is about so many bytes of text; good enough to compare prices by. */
-const BYTES_PER_TOKEN = 3.5;
-/** What an answer comes to where nothing is known of others. */
-const OUTPUT_TOKENS_EXPECTED = 500;
 
 export function placeRequest(
   context: GatewayContext,
   exchange: Exchange,
   { snapshot, principal }: Admitted,
-  { model, gateway, ...asked }: AskedRequest,
+  { model, gateway, stream, body, turn }: AskedRequest,
 ): PlacedRequest {
   exchange.requestedModel = model;
   const options = readRequestOptions(gateway, exchange.request.headers, principal);
   exchange.wantsTrail = options.wantsTrail;
   admitRequest({ principal, model });
-  const { routing, clock } = context.attempts;
-  const request = routedRequest(asked, principal.keyId);
-  const planOptions: PlanOptions = {
-    state: routing,
+  const { clock } = context.attempts;
+  const request = new SourcedRequest({
+    requestId: exchange.requestId,
+    principal,
+    model,
+    options,
+    header: (name) => headerOf(exchange.request.headers, name),
+    isStream: stream,
+    body,
+    turn,
     region: context.region,
-    random: context.random,
-    nowMs: clock.monotonicMs(),
-    request,
-  };
+    wallMs: clock.wallMs(),
+  });
+  const { routing: state } = context.attempts;
+  const planOptions: PlanOptions = { state, random: context.random, nowMs: clock.monotonicMs(), request };
   const plan = planFor(snapshot, model, planOptions);
   if (!plan) throw unknownModel(model);
+  for (const { deployment, reason } of plan.excluded) {
+    exchange.trail.passedOver(deployment.id, reason.code, exchange.elapsedMs());
+  }
   const { provider, timeoutMs } = options;
   const route = snapshot.routes.get(plan.route);
   const deadlineMs = shorterOf(timeoutMs, route);
@@ -68,54 +77,44 @@ export function placeRequest(
       tags: options.tags,
     },
     options,
-    candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan.candidates, model),
+    candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan, model),
+    refusals: refusalsOf(plan),
     failover: failoverRules({
       snapshot,
       route,
+      isPinned: plan.isPinned,
       timeoutMs,
-      plan: planOptions,
+      plan: { ...planOptions, restrictions: plan.restrictions },
       mayAnswer: ({ deployment }) => provider === undefined || deployment.provider.name === provider,
     }),
     answeredBy: ({ deployment, via }) => {
-      // To know a conversation its request has to be understood: not for nothing, where no strategy asks for it.
-      if (!request.isAffinityKnown()) return;
-      const { inputTokens } = request;
-      const nowMs = clock.monotonicMs();
-      routing.warm.answered({
+      if (!request.isAffinityKnown) return;
+      state.warm.answered({
         affinity: request.affinity(),
         places: [deployment.id, via],
-        inputTokens,
-        nowMs,
+        inputTokens: request.inputTokens,
+        nowMs: clock.monotonicMs(),
       });
     },
   };
 }
 
-export function routedRequest(
-  { stream, body, opening }: Omit<AskedRequest, 'model' | 'gateway'>,
-  keyId: string,
-): RoutedRequest & { readonly isAffinityKnown: () => boolean } {
-  let affinity: string | undefined;
-  return {
-    isStream: stream,
-    inputTokens: Math.ceil(body.length / BYTES_PER_TOKEN),
-    outputTokensExpected: OUTPUT_TOKENS_EXPECTED,
-    // Two keys never share a prompt cache at a provider that keeps accounts apart, and never learn of each other here.
-    affinity: () => {
-      affinity ??= opening === undefined ? '' : `${keyId} ${opening()}`;
-      return affinity;
-    },
-    isAffinityKnown: () => affinity !== undefined,
-  };
-}
-
-export function onlyAt(name: string, candidates: readonly Candidate[], model: string): readonly Candidate[] {
-  const there = candidates.filter(({ deployment }) => deployment.provider.name === name);
-  if (there.length > 0) return there;
+/** What the client wants of the provider counts among those that may answer it; what is left out there says why. */
+export function onlyAt(
+  name: string,
+  { candidates, excluded }: Pick<Plan, 'candidates' | 'excluded'>,
+  model: string,
+): readonly Candidate[] {
+  const isThere = ({ deployment }: Pick<Candidate, 'deployment'>): boolean =>
+    deployment.provider.name === name;
+  const there = candidates.filter(isThere);
+  if (there.length > 0 || candidates.length === 0) return there;
+  const leftOut = excluded.find(isThere);
+  if (leftOut !== undefined) throw leftOut.reason;
   const others = [...new Set(candidates.map(({ deployment }) => deployment.provider.name))].join(', ');
   throw new SignalboxError(
     'invalid_request',
-    `The model "${model}" is not answered by a provider called "${name}"${others === '' ? '' : `, but by: ${others}`}. Ask for one of them, or leave the provider out.`,
+    `The model "${model}" is not answered by a provider called "${name}", but by: ${others}. Ask for one of them, or leave the provider out.`,
     { param: 'x-gateway.provider' },
   );
 }

@@ -9,12 +9,12 @@ import type { Credential } from '../providers/credential.ts';
 import { endpointPath } from '../providers/provider.ts';
 import { requireWelcome } from '../realtime/server-event.ts';
 import { mostInformative } from '../routing/failures.ts';
-import type { Candidate } from '../routing/plan.ts';
 import type { Deployment } from '../snapshot/snapshot.ts';
 import type { MessageSocket, ReceivedMessage } from '../upstream/message-socket.ts';
 import type { GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { leadsNowhere, targetsFor } from './failover.ts';
+import type { PlacedRequest } from './place-request.ts';
 
 export interface OpenedSession {
   readonly target: Target;
@@ -36,10 +36,10 @@ interface Opening {
 /** Rejects with the reason of the signal, or with the failure that tells the caller most. */
 export async function openSession(
   opening: Opening,
-  candidates: readonly Candidate[],
+  { candidates, refusals }: Pick<PlacedRequest, 'candidates' | 'refusals'>,
 ): Promise<OpenedSession> {
   const { context, exchange, task, signal } = opening;
-  const failures: SignalboxError[] = [];
+  const failures: SignalboxError[] = [...refusals];
   const targets = targetsFor(context, task, candidates, { failures, exchange });
   for (let chosen = targets.next(); chosen !== undefined; chosen = targets.next()) {
     const { deployment } = chosen.candidate;

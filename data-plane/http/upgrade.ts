@@ -80,10 +80,7 @@ export async function openRealtime(
   const called = new AbortController();
   exchange.listener = { onStop: (reason) => called.abort(reason) };
   const headers = forwardedHeaders(['openai-beta'], exchange);
-  const opened = await openSession(
-    { context, exchange, task, headers, signal: called.signal },
-    placed.candidates,
-  );
+  const opened = await openSession({ context, exchange, task, headers, signal: called.signal }, placed);
   exchange.listener = undefined;
   startSession({ context, exchange, admitted, connection, task, opened });
 }

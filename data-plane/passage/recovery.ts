@@ -3,9 +3,10 @@
 // Another target is asked with the text so far as the beginning of its answer. Only text can be gone on with: whoever has seen half a
 // thought, or a tool call, is told the error as always.
 import type { Clock } from '#shared/clock.ts';
-import { SignalboxError } from '#shared/errors.ts';
+import type { SignalboxError } from '#shared/errors.ts';
 import type { ClientDialect, DialectName, RequestHead } from '../dialects/dialect.ts';
 import type { TurnRequest } from '../turn/request.ts';
+import { readableTurn } from './readable-turn.ts';
 import { ContinuedAnswer } from './recovery-answer.ts';
 import { continuedRequest, leadingSpaceOf } from './recovery-request.ts';
 import { RecoveringTap, type UpstreamSide } from './recovery-tap.ts';
@@ -19,18 +20,8 @@ export interface RecoveryOptions {
 
 /** Undefined where a broken stream could not be gone on with whatever it says. */
 export function recoveryFor(options: RecoveryOptions): StreamRecovery | undefined {
-  const request = options.head.stream ? readable(options) : undefined;
+  const request = options.head.stream ? readableTurn(options.dialect, options.head) : undefined;
   return request && isPlain(request) ? new StreamRecovery(options, request) : undefined;
-}
-
-/** What passes from one side to the other of the same dialect need not be understood here; then it stays so. */
-function readable({ dialect, head }: RecoveryOptions): TurnRequest | undefined {
-  try {
-    return dialect.decode(head);
-  } catch (thrown) {
-    if (thrown instanceof SignalboxError) return undefined;
-    throw thrown;
-  }
 }
 
 /** Several answers at once, probabilities and promised forms cannot be continued by another model. */

@@ -13,6 +13,7 @@ import {
   stateWith,
   strategyNames,
 } from '#test/harness/any-routing.ts';
+import { routedOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
 import { seededRandom } from '#test/harness/vitals.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
@@ -24,12 +25,7 @@ import { RoutingState } from './routing-state.ts';
 import { Targets } from './targets.ts';
 
 const NOW_MS = 1_000_000;
-const request = {
-  isStream: true,
-  inputTokens: 1000,
-  outputTokensExpected: 500,
-  affinity: () => 'conversation',
-};
+const request = routedOf({ isStream: true, affinity: () => 'conversation' });
 
 function optionsFor(snapshot: Snapshot, name: string, more: Partial<ExplainOptions> = {}): ExplainOptions {
   return {
@@ -37,7 +33,6 @@ function optionsFor(snapshot: Snapshot, name: string, more: Partial<ExplainOptio
     name,
     state: new RoutingState(),
     keyUsage: new KeyUsage(),
-    region: '',
     random: seededRandom(1),
     nowMs: NOW_MS,
     request,

@@ -3,11 +3,12 @@
 // several times, so that the answer says how likely it is and not only how it came out once.
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
+import type { LeftOut } from '../rules/choose.ts';
 import type { ProviderKey, Snapshot } from '../snapshot/snapshot.ts';
 import type { Vitals } from './health/vitals.ts';
 import type { KeyUsage } from './key-usage.ts';
 import { deploymentSubject, keySubject, providerSubject } from './members.ts';
-import { type Candidate, type Plan, type PlanOptions, planFor } from './plan.ts';
+import { type Candidate, type Excluded, type Plan, type PlanOptions, planFor, refusalsOf } from './plan.ts';
 import { RetryBudget } from './retry-budget.ts';
 import { Targets } from './targets.ts';
 
@@ -27,7 +28,14 @@ export interface Explanation {
   /** Empty when the name led to a model. */
   readonly route: string;
   readonly fallbacks: readonly string[];
-  /** In the order of preference. */
+  /** What rules of the route did, in words, and whom they left out. */
+  readonly rules: readonly string[];
+  readonly left: readonly LeftOut[];
+  /** Who would get a copy. */
+  readonly mirrors: readonly string[];
+  /** Why nobody can be asked, where that is because of what was left out. */
+  readonly refusals: readonly SignalboxError[];
+  /** In the order of preference; at the end those that were left out. */
   readonly candidates: readonly ExplainedCandidate[];
   /** Whether lots decide who is asked first. */
   readonly isByLot: boolean;
@@ -75,7 +83,14 @@ export function explain(given: ExplainOptions): Explanation | undefined {
     steps: stepsOf(snapshot, name),
     route: plan.route,
     fallbacks: route?.fallbacks ?? [],
-    candidates: inOrder(plan, asked).map((candidate) => explained(candidate, rehearsed, firsts, options)),
+    rules: plan.trail,
+    left: plan.left,
+    mirrors: plan.mirrors,
+    refusals: refusalsOf(plan),
+    candidates: [
+      ...inOrder(plan, asked).map((candidate) => explained(candidate, rehearsed, firsts, options)),
+      ...plan.excluded.map((excluded) => leftOut(excluded, options)),
+    ],
     isByLot: firsts.size > 1,
     attemptsMax,
     retriesLeft: Math.floor(budget.left(nowMs)),
@@ -163,9 +178,8 @@ function explained(
   firsts: ReadonlyMap<string, number>,
   options: ExplainOptions,
 ): ExplainedCandidate {
-  const { deployment } = candidate;
-  const { id } = deployment;
-  const { state, nowMs, attemptsMax } = options;
+  const { id } = candidate.deployment;
+  const { attemptsMax } = options;
   const turn = [...asked.keys()].indexOf(id) + 1;
   return {
     ...candidate,
@@ -176,9 +190,27 @@ function explained(
       whyShutOff(candidate, options) ??
       (turn === 0 ? tooLate(attemptsMax) : undefined),
     firstShare: (firsts.get(id) ?? 0) / limits.explainDraws,
+    ...known(candidate, asked.get(id), options),
+  };
+}
+
+/** Nobody had to put it in order. */
+function leftOut(excluded: Excluded, options: ExplainOptions): ExplainedCandidate {
+  const { deployment, via, reason } = excluded;
+  const place = { deployment, via, strategy: '', score: Number.POSITIVE_INFINITY, why: '' };
+  return { ...place, turn: 0, passedOver: reason, firstShare: 0, ...known(excluded, undefined, options) };
+}
+
+function known(
+  { deployment }: Pick<Candidate, 'deployment'>,
+  chosen: ProviderKey | undefined,
+  options: ExplainOptions,
+): Pick<ExplainedCandidate, 'deploymentVitals' | 'providerVitals' | 'keys'> {
+  const { state, nowMs } = options;
+  return {
     deploymentVitals: state.health.read(deploymentSubject(deployment), nowMs),
     providerVitals: state.health.read(providerSubject(deployment), nowMs),
-    keys: deployment.provider.keys.map((key) => explainedKey(key, asked.get(id), options)),
+    keys: deployment.provider.keys.map((key) => explainedKey(key, chosen, options)),
   };
 }
 

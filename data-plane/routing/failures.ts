@@ -23,8 +23,9 @@ const informativeness: Partial<Record<ErrorCode, number>> = {
   upstream_forbidden_address: 7,
   unsupported_field: 8,
   unsupported_by_provider: 9,
+  excluded_by_rules: 10,
 };
-const UNRANKED = 10;
+const UNRANKED = 11;
 
 /** Undefined when nothing has failed. */
 export function mostInformative(failures: readonly SignalboxError[]): SignalboxError | undefined {

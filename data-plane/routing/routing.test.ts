@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { routedOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
 import type { Deployment, Snapshot } from '../snapshot/snapshot.ts';
 import { type PlanOptions, planFor } from './plan.ts';
@@ -11,10 +12,9 @@ const backup = providerOf('backup', { claims: (model) => model.startsWith('gpt-4
 const never = providerOf('never');
 const nowhere: PlanOptions = {
   state: new RoutingState(),
-  region: '',
   random: () => 0.5,
   nowMs: 0,
-  request: { isStream: false, inputTokens: 100, outputTokensExpected: 100, affinity: () => '' },
+  request: routedOf(),
 };
 
 function names(snapshot: Snapshot, name: string, options = nowhere): string[] | undefined {
@@ -90,7 +90,11 @@ describe('the order of candidates', () => {
     const near = deploymentOf('m', openai, { id: 'near', region: 'eu' });
     const last = deploymentOf('m', openai, { id: 'last', region: 'eu', priority: 2 });
     const snapshot = snapshotOf({ deployments: [last, far, near] });
-    expect(names(snapshot, 'm', { ...nowhere, region: 'eu' })).toEqual(['near', 'far', 'last']);
+    expect(names(snapshot, 'm', { ...nowhere, request: routedOf({ region: 'eu' }) })).toEqual([
+      'near',
+      'far',
+      'last',
+    ]);
   });
 
   test('goes through the members of a route before its fallbacks, each deployment once', () => {

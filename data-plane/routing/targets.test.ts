@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { anyAskedName, anyConditions, anySnapshot, stateWith } from '#test/harness/any-routing.ts';
+import { routedOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerKeyOf, providerOf, snapshotOf } from '#test/harness/snapshots.ts';
 import { seededRandom } from '#test/harness/vitals.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
@@ -44,8 +45,7 @@ interface WalkOptions {
 /** Asks until there is nobody left, as a request would to which nobody has an answer. */
 function walk({ snapshot, state, name, ...options }: WalkOptions): Walk {
   const random = seededRandom(3);
-  const request = { isStream: true, inputTokens: 1, outputTokensExpected: 1, affinity: () => '' };
-  const plan = planFor(snapshot, name, { state, region: '', random, nowMs: NOW_MS, request });
+  const plan = planFor(snapshot, name, { state, random, nowMs: NOW_MS, request: routedOf() });
   const candidates = plan?.candidates ?? [];
   const passedOver = new Set<string>();
   const targets = new Targets({

@@ -18,15 +18,21 @@ describe('a deployment', () => {
       contextTokens: 0n,
     });
     expect(whyUnable(abilities, wants(10, 'tools', 'json', 'json_schema'))).toBeUndefined();
-    expect(whyUnable(abilities, wants(10, 'tools', 'vision', 'audio'))).toBe('cannot do vision, audio');
+    expect(whyUnable(abilities, wants(10, 'tools', 'vision', 'audio'))).toEqual({
+      kind: 'need',
+      why: 'cannot do vision, audio',
+    });
     const nothing = compileAbilities({ abilities: { names: [] }, contextTokens: 0n });
     expect(whyUnable(nothing, wants(10))).toBeUndefined();
-    expect(whyUnable(nothing, wants(10, 'tools'))).toBe('cannot do tools');
+    expect(whyUnable(nothing, wants(10, 'tools'))).toMatchObject({ why: 'cannot do tools' });
   });
 
   test('is passed over only for what surely does not fit', () => {
     const abilities = compileAbilities({ contextTokens: 8000n });
     expect(whyUnable(abilities, wants(9000))).toBeUndefined();
-    expect(whyUnable(abilities, wants(12_000))).toBe('takes 8000 tokens, and the request has about 12000');
+    expect(whyUnable(abilities, wants(12_000))).toEqual({
+      kind: 'size',
+      why: 'takes 8000 tokens, and the request has about 12000',
+    });
   });
 });

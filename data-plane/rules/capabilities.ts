@@ -1,6 +1,5 @@
 // What a request needs and what a deployment can do. Whoever is not known to be able to do something is filtered out before it is asked,
-// with a reason; of whom nothing is said, everything is believed. What a request needs is read from its canonical form where there is
-// one, and otherwise from its bytes, without reading all of them.
+// with a reason; of whom nothing is said, everything is believed.
 import { type Capability, isCapability } from '#shared/capabilities.ts';
 
 export interface Abilities {
@@ -10,6 +9,13 @@ export interface Abilities {
   readonly contextTokens: number;
 }
 
+/** What it cannot do, in words that follow its name. */
+export interface Inability {
+  readonly kind: 'need' | 'size';
+  readonly why: string;
+}
+
+/** Read only where something is said of whom it is asked of: to find it out may be work. */
 export interface Wants {
   readonly needs: ReadonlySet<Capability>;
   /** What is counted or guessed of the request's own tokens. */
@@ -35,16 +41,14 @@ export function compileAbilities({
 }
 
 /** Why it cannot answer; undefined when it can. */
-export function whyUnable(
-  abilities: Abilities | undefined,
-  { needs, inputTokens }: Wants,
-): string | undefined {
+export function whyUnable(abilities: Abilities | undefined, wants: Wants): Inability | undefined {
   if (abilities === undefined) return undefined;
   const { can, contextTokens } = abilities;
-  const missing = can === undefined ? [] : [...needs].filter((need) => !can.has(need));
-  if (missing.length > 0) return `cannot do ${missing.join(', ')}`;
-  if (contextTokens > 0 && inputTokens > contextTokens * ESTIMATE_TOO_HIGH_MAX) {
-    return `takes ${contextTokens} tokens, and the request has about ${Math.round(inputTokens)}`;
+  const missing = can === undefined ? [] : [...wants.needs].filter((need) => !can.has(need));
+  if (missing.length > 0) return { kind: 'need', why: `cannot do ${missing.join(', ')}` };
+  if (contextTokens > 0 && wants.inputTokens > contextTokens * ESTIMATE_TOO_HIGH_MAX) {
+    const why = `takes ${contextTokens} tokens, and the request has about ${Math.round(wants.inputTokens)}`;
+    return { kind: 'size', why };
   }
   return undefined;
 }

@@ -4,6 +4,8 @@ import { factsOf, rulesOf } from '#test/harness/route-rules.ts';
 import { chooseMembers, mirrorsFor, nobodyLeft, type RuledRoute } from './choose.ts';
 import type { RequestFacts } from './facts.ts';
 
+const traits = { model: 'm', provider: { name: 'openai' }, region: '', tags: [] };
+
 const route: RuledRoute = {
   slug: 'smart',
   members: [
@@ -13,8 +15,10 @@ const route: RuledRoute = {
   fallbacks: ['small', 'gpt-old'],
 };
 
+const unknown = () => undefined;
+
 function choice(rules: readonly object[], facts: Partial<RequestFacts> = {}) {
-  return chooseMembers(rulesOf({ rules }), route, factsOf(facts));
+  return chooseMembers(rulesOf({ rules }), route, factsOf(facts), unknown);
 }
 
 function names(rules: readonly object[], facts: Partial<RequestFacts> = {}): string[] {
@@ -43,7 +47,11 @@ describe('the rules of a route', () => {
   });
 
   test('pin one, without a fallback', () => {
-    expect(choice([{ pin: 'llama' }])).toMatchObject({ members: [{ model: 'llama' }], fallbacks: [] });
+    expect(choice([{ pin: 'llama' }])).toMatchObject({
+      members: [{ model: 'llama' }],
+      fallbacks: [],
+      isPinned: true,
+    });
   });
 
   test('exclude members and fallbacks, and whoever is reached through others', () => {
@@ -55,6 +63,7 @@ describe('the rules of a route', () => {
       { name: 'gpt-old', why: 'excluded by rule "no OpenAI"' },
     ]);
     expect(chosen.whyNot('gpt-behind-another-route')).toBeDefined();
+    expect(chosen.whyNotAt({ ...traits, model: 'gpt-behind-an-alias' }, unknown)).toBeDefined();
   });
 
   test('take the first choice that applies, and every exclusion wherever it stands', () => {
@@ -64,17 +73,18 @@ describe('the rules of a route', () => {
   });
 
   test('exclude who would cost too much for this request, as far as that is known', () => {
-    const costs: Record<string, number> = { gpt: 30_000_000, claude: 20_000_000 };
-    const costOf = (name: string) => costs[name];
-    expect(names([{ max_cost: 0.02 }], { costOf })).toEqual(['claude']);
-    expect(choice([{ max_cost: 0.02 }], { costOf }).fallbacks).toEqual(route.fallbacks);
+    const { whyNotAt, trail } = choice([{ max_cost: 0.02 }]);
+    expect(whyNotAt(traits, () => 20_000_000)).toBeUndefined();
+    expect(whyNotAt(traits, () => 20_000_001)).toBe('too expensive for rule 1');
+    expect(whyNotAt(traits, unknown)).toBeUndefined();
+    expect(trail).toEqual(['rule 1: at most $0.02']);
   });
 
   test('keep to deployments like those that are named', () => {
     const { whyNotAt } = choice([
       { name: 'residency', only: { regions: ['eu', 'eu-*'], tags: 'certified' } },
     ]);
-    const at = (region: string, tags: string[]) => whyNotAt({ provider: { name: 'openai' }, region, tags });
+    const at = (region: string, tags: string[]) => whyNotAt({ ...traits, region, tags }, unknown);
     expect(at('eu-west', ['certified', 'fast'])).toBeUndefined();
     expect(at('us', ['certified'])).toBe('rule "residency": its region ("us") would have to be eu or eu-*');
     expect(at('eu', [])).toBe('rule "residency": its tags ("") would have to be certified');
@@ -84,7 +94,7 @@ describe('the rules of a route', () => {
     const rules = [{ name: 'policy', exclude: 'gpt' }, { pin: 'gpt' }];
     const chosen = choice(rules);
     expect(chosen.members).toEqual([]);
-    const error = nobodyLeft(route, chosen);
+    const error = nobodyLeft(route.slug, chosen.left);
     expect(error).toMatchObject({ code: 'excluded_by_rules', kind: { status: 403, retryable: false } });
     expect(error.message).toContain('gpt (excluded by rule "policy")');
   });
@@ -104,23 +114,19 @@ test('whatever rules there are: nobody is left who is excluded, and nobody twice
     fc.record({ exclude: fc.uniqueArray(fc.oneof(name, fc.constant('gpt*')), { minLength: 1 }) }),
     fc.record({ use: names }),
     fc.record({ pin: name }),
-    fc.record({ max_cost: fc.constantFrom(0.01, 0.02) }),
     names.map((all) => ({
       split: { shares: all.map((model, index) => ({ model, percent: index === 0 ? 100 : 0 })) },
     })),
   );
-  const costs: Record<string, number> = { gpt: 15_000_000, claude: 25_000_000, llama: 1 };
-  const facts = { costOf: (model: string) => costs[model] };
   fc.assert(
     fc.property(fc.array(rule, { maxLength: 6 }), (rules) => {
-      const chosen = choice(rules, facts);
+      const chosen = choice(rules);
       const members = chosen.members.map(({ model }) => model);
       for (const model of [...members, ...chosen.fallbacks]) expect(chosen.whyNot(model)).toBeUndefined();
       for (const { name: gone } of chosen.left) expect(members).not.toContain(gone);
       expect(new Set(members).size).toBe(members.length);
       for (const written of rules) {
         if ('exclude' in written && written.exclude.includes('gpt*')) expect(members).not.toContain('gpt');
-        if ('max_cost' in written) expect(members).not.toContain('claude');
       }
     }),
   );
@@ -216,7 +222,7 @@ describe('a split', () => {
 
 describe('a mirror', () => {
   const copies = (mirrors: readonly object[], facts: Partial<RequestFacts>) =>
-    mirrorsFor(rulesOf({ mirrors }), route, factsOf(facts));
+    mirrorsFor(rulesOf({ mirrors }), route, factsOf(facts), unknown);
 
   test('gets its share of the requests that meet its conditions', () => {
     const mirrors = [{ to: 'next', percent: 20, when: { tags: 'copy' } }];

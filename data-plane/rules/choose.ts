@@ -3,7 +3,7 @@
 // nobody refuse the request: what was forbidden is not done because nothing else was left.
 import { SignalboxError } from '#shared/errors.ts';
 import type { CompiledRule, DeploymentTraits, RouteRules } from './compile.ts';
-import type { RequestFacts } from './facts.ts';
+import type { Offer, RequestFacts } from './facts.ts';
 import { placeOf, shareAt } from './split.ts';
 
 export interface RuledMember {
@@ -18,50 +18,51 @@ export interface RuledRoute {
   readonly fallbacks: readonly string[];
 }
 
-export interface RouteChoice {
+export interface RouteChoice extends Restriction {
   readonly members: readonly RuledMember[];
   /** Whether the members are asked in this order, whatever the route's strategy. */
   readonly isOrdered: boolean;
+  /** Whether nobody else is to be asked, whatever goes wrong. */
+  readonly isPinned: boolean;
   readonly fallbacks: readonly string[];
-  /** Why nobody of this public name may answer, directly or through another route; undefined when they may. */
-  readonly whyNot: (name: string) => string | undefined;
-  /** The same of a deployment. */
-  readonly whyNotAt: (deployment: DeploymentTraits) => string | undefined;
   /** What was left out, and the rules that did something, in words. */
-  readonly left: readonly { readonly name: string; readonly why: string }[];
+  readonly left: readonly LeftOut[];
   readonly trail: readonly string[];
 }
 
+/** What rules forbid, which holds for everything that is reached through the route. */
+export interface Restriction {
+  /** Why nobody of this public name may answer, directly or through another route; undefined when they may. */
+  readonly whyNot: (name: string) => string | undefined;
+  /** The same of a deployment. `cost`: what the request is expected to cost there, in billionths of a dollar. */
+  readonly whyNotAt: (deployment: DeploymentTraits, cost: () => number | undefined) => string | undefined;
+}
+
+export interface LeftOut {
+  readonly name: string;
+  readonly why: string;
+}
+
 const noReason = (): undefined => undefined;
+const nothingLeft: readonly LeftOut[] = Object.freeze([]);
 
 export function chooseMembers(
   { rules }: Pick<RouteRules, 'rules'>,
   route: RuledRoute,
   facts: RequestFacts,
+  costOf: Offer['costOf'],
 ): RouteChoice {
-  const { members, fallbacks } = route;
-  const names = rules.length === 0 ? [] : members.map(({ model }) => model);
-  const applying = rules.filter(({ applies }) => applies(facts, names));
-  if (applying.length === 0) {
-    return {
-      members,
-      fallbacks,
-      isOrdered: false,
-      whyNot: noReason,
-      whyNotAt: noReason,
-      left: [],
-      trail: [],
-    };
-  }
-  const whyNot = nameFilter(applying, facts);
+  const applying = rules.length === 0 ? rules : applyingTo(rules, route, facts, costOf);
   const wanted = wish(applying, route, facts);
+  if (applying.length === 0) return { ...wanted, whyNot: noReason, whyNotAt: noReason, left: nothingLeft };
+  const whyNot = nameFilter(applying);
   const left = [...wanted.members.map(({ model }) => model), ...wanted.fallbacks].flatMap((name) => {
     const why = whyNot(name);
     return why === undefined ? [] : [{ name, why }];
   });
   return {
+    ...wanted,
     members: wanted.members.filter(({ model }) => whyNot(model) === undefined),
-    isOrdered: wanted.isOrdered,
     fallbacks: wanted.fallbacks.filter((name) => whyNot(name) === undefined),
     whyNot,
     whyNotAt: deploymentFilter(applying),
@@ -70,63 +71,71 @@ export function chooseMembers(
   };
 }
 
+function applyingTo<Ruled extends { readonly applies: CompiledRule['applies'] }>(
+  ruled: readonly Ruled[],
+  { members }: Pick<RuledRoute, 'members'>,
+  facts: RequestFacts,
+  costOf: Offer['costOf'],
+): readonly Ruled[] {
+  const offer = { names: members.map(({ model }) => model), costOf };
+  return ruled.filter(({ applies }) => applies(facts, offer));
+}
+
 /** Where each copy of this request goes. */
 export function mirrorsFor(
   { mirrors }: Pick<RouteRules, 'mirrors'>,
-  { members }: Pick<RuledRoute, 'members'>,
+  route: Pick<RuledRoute, 'members'>,
   facts: RequestFacts,
+  costOf: Offer['costOf'],
 ): readonly string[] {
   if (mirrors.length === 0) return [];
-  const names = members.map(({ model }) => model);
-  return mirrors
-    .filter(({ applies }) => applies(facts, names))
+  return applyingTo(mirrors, route, facts, costOf)
     .filter(({ share, ownerOf, purpose }) => placeOf(purpose, ownerOf(facts)) < share)
     .map(({ to }) => to);
 }
 
 /** For a route whose rules leave nobody. */
-export function nobodyLeft({ slug }: RuledRoute, { left, trail }: RouteChoice): SignalboxError {
-  const reasons = left.length > 0 ? left.map(({ name, why }) => `${name} (${why})`) : trail;
+export function nobodyLeft(slug: string, left: readonly LeftOut[]): SignalboxError {
+  const reasons = left.map(({ name, why }) => `${name} (${why})`).join('; ');
   return new SignalboxError(
     'excluded_by_rules',
-    `The rules of the route "${slug}" leave nobody to ask: ${reasons.join('; ')}. Ask for another model, or the operator to change them.`,
+    `The rules of the route "${slug}" leave nobody to ask: ${reasons}. Ask for another model, or the operator to change them.`,
     { param: 'model' },
   );
 }
 
-interface Wish {
-  readonly members: readonly RuledMember[];
-  readonly isOrdered: boolean;
-  readonly fallbacks: readonly string[];
-  readonly trail: readonly string[];
-}
-
 /** Whom the first rule that chooses wants, before exclusions. */
+type Wish = Pick<RouteChoice, 'members' | 'isOrdered' | 'isPinned' | 'fallbacks' | 'trail'>;
+
 function wish(applying: readonly CompiledRule[], route: RuledRoute, facts: RequestFacts): Wish {
-  const { fallbacks } = route;
+  const { members, fallbacks } = route;
+  const asIs: Wish = { members, fallbacks, isOrdered: false, isPinned: false, trail: [] };
   for (const { title, outcome } of applying) {
     if (outcome.kind === 'use') {
-      const members = membersNamed(route, outcome.names);
-      return { members, isOrdered: false, fallbacks, trail: [`${title}: use ${outcome.names.join(', ')}`] };
+      const trail = [`${title}: use ${outcome.names.join(', ')}`];
+      return { ...asIs, members: membersNamed(route, outcome.names), trail };
     }
     if (outcome.kind === 'pin') {
-      const members = membersNamed(route, [outcome.name]);
-      return { members, isOrdered: true, fallbacks: [], trail: [`${title}: only ${outcome.name}`] };
+      const only = membersNamed(route, [outcome.name]);
+      return {
+        members: only,
+        fallbacks: [],
+        isOrdered: true,
+        isPinned: true,
+        trail: [`${title}: only ${outcome.name}`],
+      };
     }
     if (outcome.kind === 'split') {
       const { shares, ownerOf, purpose } = outcome;
       const sizes = shares.map(({ percent }) => percent);
       const chosen = shares[shareAt(sizes, placeOf(purpose, ownerOf(facts)))]!;
       const others = shares.filter((share) => share !== chosen && share.percent > 0);
-      const members = membersNamed(
-        route,
-        [chosen, ...others].map(({ name }) => name),
-      );
+      const names = [chosen, ...others].map(({ name }) => name);
       const trail = [`${title}: in the ${chosen.percent} % of ${chosen.name}`];
-      return { members, isOrdered: true, fallbacks, trail };
+      return { ...asIs, members: membersNamed(route, names), isOrdered: true, trail };
     }
   }
-  return { members: route.members, isOrdered: false, fallbacks, trail: [] };
+  return asIs;
 }
 
 /** As the route has them; whom it does not have gets what members get by default. */
@@ -136,49 +145,45 @@ function membersNamed({ members }: RuledRoute, names: readonly string[]): readon
   );
 }
 
-function nameFilter(applying: readonly CompiledRule[], facts: RequestFacts): RouteChoice['whyNot'] {
-  const filters = applying.flatMap(({ title, outcome }) => {
-    if (outcome.kind === 'exclude') {
-      return [(name: string) => (outcome.matches(name) ? `excluded by ${title}` : undefined)];
-    }
-    if (outcome.kind !== 'cost') return [];
-    return [
-      (name: string) =>
-        // What nobody knows the price of is not taken to be dear.
-        (facts.costOf(name) ?? 0) > outcome.costMax ? `too expensive for ${title}` : undefined,
-    ];
-  });
-  return firstReason(filters);
-}
-
-function deploymentFilter(applying: readonly CompiledRule[]): RouteChoice['whyNotAt'] {
-  const filters = applying.flatMap(({ title, outcome }) => {
-    if (outcome.kind !== 'only') return [];
-    return [
-      (deployment: DeploymentTraits) => {
-        const why = outcome.whyNot(deployment);
-        return why === undefined ? undefined : `${title}: ${why}`;
-      },
-    ];
-  });
-  return firstReason(filters);
-}
-
-function firstReason<Item>(
-  filters: readonly ((item: Item) => string | undefined)[],
-): (item: Item) => string | undefined {
-  if (filters.length === 0) return noReason;
-  return (item) => {
-    for (const filter of filters) {
-      const why = filter(item);
-      if (why !== undefined) return why;
-    }
-    return undefined;
+function nameFilter(applying: readonly CompiledRule[]): Restriction['whyNot'] {
+  const excluding = applying.flatMap(({ title, outcome }) =>
+    outcome.kind === 'exclude' ? [{ title, matches: outcome.matches }] : [],
+  );
+  return (name) => {
+    const rule = excluding.find(({ matches }) => matches(name));
+    return rule && `excluded by ${rule.title}`;
   };
 }
+
+function deploymentFilter(applying: readonly CompiledRule[]): Restriction['whyNotAt'] {
+  const filters = applying.flatMap(({ title, outcome }): Restriction['whyNotAt'][] => {
+    if (outcome.kind === 'only') {
+      return [
+        (deployment) => {
+          const why = outcome.whyNot(deployment);
+          return why && `${title}: ${why}`;
+        },
+      ];
+    }
+    if (outcome.kind !== 'cost') return [];
+    // What nobody knows the price of is not taken to be dear.
+    return [(_, cost) => ((cost() ?? 0) > outcome.costMax ? `too expensive for ${title}` : undefined)];
+  });
+  const byName = nameFilter(applying);
+  return (deployment, cost) => {
+    for (const filter of filters) {
+      const why = filter(deployment, cost);
+      if (why !== undefined) return why;
+    }
+    // Under its own name, too: an alias or a route may have led to it.
+    return byName(deployment.model);
+  };
+}
+
+const NANODOLLARS_PER_DOLLAR = 1e9;
 
 function exclusionInWords({ title, outcome }: CompiledRule): readonly string[] {
   if (outcome.kind === 'exclude') return [`${title}: excludes`];
   if (outcome.kind === 'only') return [`${title}: only some deployments`];
-  return outcome.kind === 'cost' ? [`${title}: at most ${outcome.costMax} billionths of a dollar`] : [];
+  return outcome.kind === 'cost' ? [`${title}: at most $${outcome.costMax / NANODOLLARS_PER_DOLLAR}`] : [];
 }

@@ -45,6 +45,8 @@ export interface CompiledMirror {
 
 /** As much of a deployment as rules look at. */
 export interface DeploymentTraits {
+  /** Its public name. */
+  readonly model: string;
   readonly provider: { readonly name: string };
   readonly region: string;
   readonly tags: readonly string[];
@@ -91,8 +93,8 @@ function compileApplies(
   const wanted = compileConditions(when, `${field}.when`, report);
   const unwanted = compileConditions(unless, `${field}.unless`, report);
   if (wanted === undefined || unwanted === undefined) return undefined;
-  return (facts, members) =>
-    wanted.every((holds) => holds(facts, members)) && !unwanted.some((holds) => holds(facts, members));
+  return (facts, offer) =>
+    wanted.every((holds) => holds(facts, offer)) && !unwanted.some((holds) => holds(facts, offer));
 }
 
 function compileOutcome(

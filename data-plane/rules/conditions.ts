@@ -2,12 +2,11 @@
 // sense of is reported with the field at fault, because a rule that is half understood is worse than none.
 import type { Condition } from '#proto/signalbox/config/v1/config_pb.ts';
 import { capabilityNames, isCapability } from '#shared/capabilities.ts';
-import { metadataOf, type RequestFacts } from './facts.ts';
+import { metadataOf, type Offer, type RequestFacts } from './facts.ts';
 import { matchesAny } from './name-patterns.ts';
 import { compileTimeWindow } from './time-windows.ts';
 
-/** `members`: the public names that the request could go to, before any rule. */
-export type Holds = (facts: RequestFacts, members: readonly string[]) => boolean;
+export type Holds = (facts: RequestFacts, offer: Offer) => boolean;
 
 /** Gives nothing, so that whoever reports can return it. */
 export type Report = (field: string, code: string, message: string) => undefined;
@@ -26,8 +25,8 @@ const rows: Readonly<Record<string, Compile>> = {
   headers: anyWord(({ header }, field) => present(header(field))),
   models: anyWord(({ model }) => [model]),
   regions: anyWord(({ region }) => present(region)),
-  input_tokens: within(({ inputTokens }) => inputTokens()),
-  cost: within(({ costOf }, members) => cheapest(members.map(costOf))),
+  input_tokens: within(({ inputTokens }) => inputTokens),
+  cost: within((_, { names, costOf }) => cheapest(names.map(costOf))),
   needs: compileNeeds,
   stream: compileStream,
   times: compileTimes,
@@ -63,13 +62,13 @@ function anyWord(wordsOf: (facts: RequestFacts, field: string) => readonly strin
   };
 }
 
-function within(figureOf: (facts: RequestFacts, members: readonly string[]) => number | undefined): Compile {
+function within(figureOf: (facts: RequestFacts, offer: Offer) => number | undefined): Compile {
   return ({ min, max }, report) => {
     if (min === undefined && max === undefined) {
       return report('missing', 'The condition has neither a least nor a most.');
     }
-    return (facts, members) => {
-      const figure = figureOf(facts, members);
+    return (facts, offer) => {
+      const figure = figureOf(facts, offer);
       // What nobody knows meets no condition.
       return figure !== undefined && figure >= (min ?? 0) && figure <= (max ?? Number.POSITIVE_INFINITY);
     };
@@ -83,10 +82,7 @@ function compileNeeds({ values }: Condition, report: (code: string, message: str
     const known = capabilityNames.join(', ');
     return report('unknown_capability', `"${unknown ?? ''}" is none of the capabilities ${known}.`);
   }
-  return ({ needs }: RequestFacts) => {
-    const needed = needs();
-    return wanted.some((capability) => needed.has(capability));
-  };
+  return ({ needs }: RequestFacts) => wanted.some((capability) => needs.has(capability));
 }
 
 function compileStream({ values }: Condition, report: (code: string, message: string) => undefined) {

@@ -1,4 +1,5 @@
-// What rules may know of a request. Some of it takes work to find out, so it is asked for only where a rule wants to know.
+// What rules may know of a request, and of what its route has to offer. Some of it takes work to find out, so whoever makes the facts may
+// work it out when it is read; rules read only what they ask for.
 import type { Capability } from '#shared/capabilities.ts';
 
 export interface RequestFacts {
@@ -16,12 +17,17 @@ export interface RequestFacts {
   /** As the client wrote it. */
   readonly model: string;
   readonly isStream: boolean;
-  readonly inputTokens: () => number;
-  readonly needs: () => ReadonlySet<Capability>;
+  readonly inputTokens: number;
+  readonly needs: ReadonlySet<Capability>;
   /** Where this node is; empty for nowhere in particular. */
   readonly region: string;
   readonly wallMs: number;
-  /** In billionths of a dollar, for this request; undefined where nobody knows a price. */
+}
+
+export interface Offer {
+  /** The public names that the request could go to, before any rule. */
+  readonly names: readonly string[];
+  /** What it is expected to cost there, in billionths of a dollar; undefined where nobody knows a price. */
   readonly costOf: (name: string) => number | undefined;
 }
 

@@ -201,6 +201,7 @@ describe('keys', () => {
       name: 'ci',
       expiresAtMs: 5000,
       dropsUnsupported: false,
+      metadata: {},
     });
     expect(['gpt-4o', 'gpt-4o-mini', 'claude-x'].map((name) => principal?.mayUse(name))).toEqual([
       true,

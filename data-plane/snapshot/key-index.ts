@@ -12,6 +12,7 @@ import { ShardedMap } from './sharded-map.ts';
 import type { KeyIndex, Principal } from './snapshot.ts';
 
 const HMAC_BYTES = 32;
+const noMetadata = Object.freeze({});
 
 export type PrincipalsByHmac = ShardedMap<Principal>;
 
@@ -99,6 +100,7 @@ function compilePrincipal(
       mayUse: key.models.length === 0 ? everything : matchesAny(key.models),
       expiresAtMs: key.expiresAtMs === 0n ? Number.POSITIVE_INFINITY : Number(key.expiresAtMs),
       dropsUnsupported: key.dropUnsupported,
+      metadata: Object.keys(key.metadata).length === 0 ? noMetadata : Object.freeze({ ...key.metadata }),
     });
     return { hmac: hmacText(key.hmac), principal };
   } catch {

@@ -125,6 +125,8 @@ export interface Principal {
   readonly expiresAtMs: number;
   /** Whether its requests go without what a provider cannot be asked, where they do not say. */
   readonly dropsUnsupported: boolean;
+  /** What the operator says of the key; rules look at it. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 /** Finds who presented a key. Its cost does not depend on how many keys there are. */

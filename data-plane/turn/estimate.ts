@@ -6,11 +6,15 @@ const BYTES_PER_TOKEN = 3.5;
 /** What a picture of ordinary size, or a page, comes to. */
 const ATTACHMENT_TOKENS = 1600;
 
+export function tokensInBytes(bytes: number): number {
+  return Math.ceil(bytes / BYTES_PER_TOKEN);
+}
+
 export function estimateTokens({ messages, tools }: TurnRequest): number {
   const parts = messages.flatMap((message) => message.parts);
   const bytes = parts.map(bytesIn).reduce((sum, part) => sum + part, 0);
   const toolBytes = tools.length === 0 ? 0 : Buffer.byteLength(JSON.stringify(tools));
-  return Math.ceil((bytes + toolBytes) / BYTES_PER_TOKEN);
+  return tokensInBytes(bytes + toolBytes);
 }
 
 function bytesIn(part: Part): number {

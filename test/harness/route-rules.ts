@@ -1,6 +1,7 @@
 // Rules as people write them, taken the whole way to what a data plane asks of a request, and requests to ask it of.
 
 import { mirrorMessages, ruleMessages } from '#control-plane/domain/route-rules.ts';
+import type { RoutedRequest } from '#data-plane/routing/plan.ts';
 import { compileRouteRules, type RouteRules } from '#data-plane/rules/compile.ts';
 import type { RequestFacts } from '#data-plane/rules/facts.ts';
 import { mirrorsSpec, routeRulesSpec } from '#shared/configuration/route-rules.ts';
@@ -24,6 +25,11 @@ export function rulesOf({ slug = 'smart', rules = [], mirrors = [] }: WrittenRul
   return compiled!;
 }
 
+/** A request as routing sees it. */
+export function routedOf(sketch: Partial<RoutedRequest> = {}): RoutedRequest {
+  return { ...factsOf(sketch), outputTokensExpected: 500, affinity: () => '', ...sketch };
+}
+
 export function factsOf(sketch: Partial<RequestFacts> = {}): RequestFacts {
   return {
     requestId: 'request_1',
@@ -36,11 +42,10 @@ export function factsOf(sketch: Partial<RequestFacts> = {}): RequestFacts {
     header: () => undefined,
     model: 'smart',
     isStream: false,
-    inputTokens: () => 1000,
-    needs: () => new Set(),
+    inputTokens: 1000,
+    needs: new Set(),
     region: '',
     wallMs: 0,
-    costOf: () => undefined,
     ...sketch,
   };
 }
