@@ -43,6 +43,7 @@ describe('who may import whom', () => {
     { from: 'data-plane/turn/', never: /^data-plane\/(?!turn\/)/ },
     { from: 'data-plane/framing/', never: /^data-plane\/(?!framing\/)/ },
     { from: 'data-plane/json/', never: /^data-plane\/(?!json\/)/ },
+    { from: 'data-plane/rules/', never: /^data-plane\/(?!rules\/)/ },
     { from: 'data-plane/dialects/', never: /^data-plane\/(?!dialects\/|turn\/|framing\/|json\/)/ },
     { from: 'data-plane/services/', never: /^data-plane\/(?!services\/|dialects\/|turn\/|framing\/|json\/)/ },
     {

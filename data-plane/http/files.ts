@@ -8,7 +8,7 @@ import type { FilePlace } from '../files/sealed-id.ts';
 import type { JsonObject } from '../json/values.ts';
 import { textOf } from '../json/values.ts';
 import { type FormPart, scanForm } from '../services/multipart.ts';
-import type { ProviderEntry } from '../snapshot/snapshot.ts';
+import type { Deployment } from '../snapshot/snapshot.ts';
 import { enterBatch } from './batches.ts';
 import { readFormBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
@@ -17,7 +17,7 @@ import type { Exchange } from './exchange.ts';
 import { type AccountCall, answerCall } from './files-call.ts';
 import { answerList } from './files-list.ts';
 import { identityOf, locateFile, noSuch, ownerOf, providerForFiles } from './files-place.ts';
-import { deploymentAt } from './place-at-provider.ts';
+import { deploymentAskedAt } from './place-at-provider.ts';
 import { readRequestOptions } from './request-options.ts';
 import type { PathParameters } from './router.ts';
 
@@ -46,7 +46,11 @@ async function takeIn(context: GatewayContext, exchange: Exchange, admitted: Adm
   const form = readForm(body, contentType);
   const provider = providerForFiles(admitted.snapshot, form.provider ?? options.provider);
   const input =
-    form.purpose === 'batch' ? await checked(context, admitted, provider, form.content) : undefined;
+    form.purpose === 'batch'
+      ? await checked(form.content, context, (model) =>
+          deploymentAskedAt(context, exchange, { admitted, options }, provider, model),
+        )
+      : undefined;
   if (exchange.stopReason) throw exchange.stopReason;
   const role = input && { kind: 'input' as const, models: input.models };
   await forward(context, exchange, admitted, {
@@ -159,12 +163,13 @@ function aboutFile(
   };
 }
 
-function checked(context: GatewayContext, admitted: Admitted, provider: ProviderEntry, content: Buffer) {
-  return checkBatchInput(content, {
-    limits: context.limits,
-    clock: context.attempts.clock,
-    upstreamModel: (name) => deploymentAt(admitted, provider, name).upstreamModel,
-  });
+function checked(
+  content: Buffer,
+  { limits, attempts: { clock } }: GatewayContext,
+  deploymentFor: (model: string) => Deployment,
+) {
+  const upstreamModel = (name: string): string => deploymentFor(name).upstreamModel;
+  return checkBatchInput(content, { limits, clock, upstreamModel });
 }
 
 interface UploadForm {

@@ -9,12 +9,12 @@ import { type RecordedTask, servedBy } from '../attempt/attempt-record.ts';
 import type { ClientEventRules } from '../realtime/client-event.ts';
 import { RealtimeSession } from '../realtime/session.ts';
 import { SessionLedger } from '../realtime/session-ledger.ts';
-import type { Deployment } from '../snapshot/snapshot.ts';
+import type { Deployment, ProviderEntry } from '../snapshot/snapshot.ts';
 import { MessageSocket } from '../upstream/message-socket.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { forwardedHeaders } from './operations.ts';
-import { deploymentAt } from './place-at-provider.ts';
+import { deploymentAskedAt } from './place-at-provider.ts';
 import { placeRequest } from './place-request.ts';
 import type { UpgradeConnection } from './upgrade-connection.ts';
 import { type OpenedSession, openSession } from './upgrade-failover.ts';
@@ -82,19 +82,21 @@ export async function openRealtime(
   const headers = forwardedHeaders(['openai-beta'], exchange);
   const opened = await openSession({ context, exchange, task, headers, signal: called.signal }, placed);
   exchange.listener = undefined;
-  startSession({ context, exchange, admitted, connection, task, opened });
+  const deploymentFor = (provider: ProviderEntry, model: string): Deployment =>
+    deploymentAskedAt(context, exchange, { admitted, options: placed.options }, provider, model);
+  startSession({ context, exchange, deploymentFor, connection, task, opened });
 }
 
 interface Start {
   readonly context: GatewayContext;
   readonly exchange: Exchange;
-  readonly admitted: Admitted;
+  readonly deploymentFor: (provider: ProviderEntry, model: string) => Deployment;
   readonly connection: UpgradeConnection;
   readonly task: RecordedTask;
   readonly opened: OpenedSession;
 }
 
-function startSession({ context, exchange, admitted, connection, task, opened }: Start): void {
+function startSession({ context, exchange, deploymentFor, connection, task, opened }: Start): void {
   const { target, record, socket, welcome } = opened;
   const services = context.attempts;
   const ledger = new SessionLedger({ services, task, target, opening: record });
@@ -105,7 +107,7 @@ function startSession({ context, exchange, admitted, connection, task, opened }:
       client: context.realtime.accept(exchange, connection),
       upstream: socket,
       ledger,
-      rules: rulesFor(admitted, exchange.requestedModel, target.deployment, ledger),
+      rules: rulesFor(deploymentFor, exchange.requestedModel, target.deployment, ledger),
       clock: services.clock,
       limits: context.limits,
       onEnd: (error) => {
@@ -123,7 +125,7 @@ function startSession({ context, exchange, admitted, connection, task, opened }:
 }
 
 function rulesFor(
-  admitted: Admitted,
+  deploymentFor: Start['deploymentFor'],
   requestedModel: string,
   { model, upstreamModel, provider }: Deployment,
   ledger: SessionLedger,
@@ -132,7 +134,7 @@ function rulesFor(
   return {
     sessionModel: (name) => (names.has(name) ? upstreamModel : undefined),
     transcriptionModel(name) {
-      const deployment = deploymentAt(admitted, provider, name);
+      const deployment = deploymentFor(provider, name);
       ledger.transcribeWith(deployment);
       return deployment.upstreamModel;
     },

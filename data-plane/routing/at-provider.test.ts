@@ -20,7 +20,7 @@ const snapshot = snapshotOf({
 });
 
 function upstreamModelOf(name: string): string {
-  const found = findAtProvider(snapshot, name, 'here');
+  const found = findAtProvider(snapshot, name, ({ provider }) => provider === here);
   return found.kind === 'found' ? found.deployment.upstreamModel : found.kind;
 }
 

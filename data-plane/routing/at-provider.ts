@@ -1,5 +1,5 @@
 // Where a name leads at one provider. For what has to stay at a provider, there is nothing to choose and nothing to fail over to: the
-// first of its deployments that the name can lead to, in the order of priority, is the one.
+// first of its deployments that the name can lead to and that may answer, in the order of priority, is the one.
 import type { Deployment, Snapshot } from '../snapshot/snapshot.ts';
 import { resolve } from './resolve.ts';
 
@@ -9,9 +9,11 @@ export type AtProvider =
   | { readonly kind: 'elsewhere' }
   | { readonly kind: 'unknown' };
 
-export function findAtProvider(snapshot: Snapshot, name: string, provider: string): AtProvider {
+type MayAnswer = (deployment: Deployment) => boolean;
+
+export function findAtProvider(snapshot: Snapshot, name: string, mayAnswer: MayAnswer): AtProvider {
   if (!resolve(snapshot, name)) return { kind: 'unknown' };
-  const deployment = firstOf(snapshot, name, provider, new Set());
+  const deployment = firstOf(snapshot, name, mayAnswer, new Set());
   return deployment ? { kind: 'found', deployment } : { kind: 'elsewhere' };
 }
 
@@ -19,25 +21,23 @@ export function findAtProvider(snapshot: Snapshot, name: string, provider: strin
 function firstOf(
   snapshot: Snapshot,
   name: string,
-  provider: string,
+  mayAnswer: MayAnswer,
   opened: Set<string>,
 ): Deployment | undefined {
   const resolution = resolve(snapshot, name);
   if (!resolution) return undefined;
-  if (resolution.kind === 'deployments') return preferred(resolution.deployments, provider);
+  if (resolution.kind === 'deployments') return preferred(resolution.deployments, mayAnswer);
   const { slug, members, fallbacks } = resolution.route;
   if (opened.has(slug)) return undefined;
   opened.add(slug);
   const ordered = members.toSorted((one, other) => one.priority - other.priority);
   for (const next of [...ordered.map(({ model }) => model), ...fallbacks]) {
-    const found = firstOf(snapshot, next, provider, opened);
+    const found = firstOf(snapshot, next, mayAnswer, opened);
     if (found) return found;
   }
   return undefined;
 }
 
-function preferred(deployments: readonly Deployment[], provider: string): Deployment | undefined {
-  return deployments
-    .filter((deployment) => deployment.provider.name === provider)
-    .toSorted((one, other) => one.priority - other.priority)[0];
+function preferred(deployments: readonly Deployment[], mayAnswer: MayAnswer): Deployment | undefined {
+  return deployments.filter(mayAnswer).toSorted((one, other) => one.priority - other.priority)[0];
 }

@@ -5,11 +5,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { compatible } from '#data-plane/providers/compatible.ts';
 import { type FakeFiles, startFakeFiles } from '#test/harness/fake-provider/file-answers.ts';
 import { errorOf, goodKey, limitedKey, startGateway, type TestGateway } from '#test/harness/gateway.ts';
+import { rulesOf } from '#test/harness/route-rules.ts';
 import {
   deploymentOf,
   principalOf,
   providerKeyOf,
   providerOf,
+  routeOf,
   type SnapshotSketch,
   snapshotOf,
 } from '#test/harness/snapshots.ts';
@@ -35,6 +37,14 @@ function sketch(more: SnapshotSketch = {}): SnapshotSketch {
       [otherKey]: principalOf('key_other'),
       [limitedKey]: principalOf('key_limited', { mayUse: (name) => name === 'small' }),
     },
+    routes: [
+      {
+        ...routeOf('careful', ['large'], ['small']),
+        rules: rulesOf({
+          rules: [{ exclude: 'large' }, { when: { keys: 'key_other' }, only: { regions: 'eu' } }],
+        }),
+      },
+    ],
     ...more,
   };
 }
@@ -231,10 +241,16 @@ describe('batches', () => {
     });
   });
 
+  test('the model of a request in a batch is one that the rules of its route allow', async () => {
+    await upload(sdk(), [requestLine('r0', 'careful')]);
+    expect(fake.files[0]!.content).toBe(requestLine('r0', 'vendor-small-2'));
+  });
+
   test.each([
     ['that the key may not use', limitedKey, 'large', 403, 'model_not_allowed'],
     ['that does not exist', goodKey, 'nothing', 404, 'model_not_found'],
     ['of another provider', goodKey, 'elsewhere', 404, 'model_not_found'],
+    ['that the rules of its route leave nobody for', otherKey, 'careful', 403, 'excluded_by_rules'],
   ])('a file with a model %s is refused, with its line', async (_what, key, model, status, code) => {
     const refused = upload(sdk(key), [requestLine('a', 'small'), requestLine('b', model)]);
     await expect(refused).rejects.toMatchObject({ status, code, message: expect.stringContaining('Line 2') });
