@@ -231,6 +231,8 @@ export const limits = {
   responseStoreTtlMs: 7 * 24 * 60 * MINUTE,
   /** A Redis that has not answered by then is as good as down. */
   responseStoreWaitMs: SECOND,
+  /** A Redis that owes an answer and says nothing for so long is given up, with what waits to be read by it, and sought again. */
+  redisSilentMs: 3 * SECOND,
   /** Answers that follow one another; beyond it the next one keeps the whole conversation itself. */
   responseChainMax: 100,
 
