@@ -321,6 +321,8 @@ export const limits = {
   busStreamBytesMax: 1024 * MIB,
   /** Longer than any pause after which a batch is sent again. */
   busDuplicateWindowMs: 20 * MINUTE,
+  /** News that Redis has not confirmed yet: two of the largest digests. Beyond it nothing is sent until it has. */
+  newsUnansweredBytesMax: 256 * KIB,
   /** A delivery not confirmed within this is made again, to whichever replica is there; a transaction takes 20 ms. */
   busAckMsMax: 20 * SECOND,
   /** The first pause before a delivery that failed is made again; it doubles. */
