@@ -5,7 +5,9 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ExplainedRequest } from '#proto/signalbox/sync/v1/sync_pb.ts';
-import type { Bus } from '#shared/bus/bus.ts';
+import type { Broadcast, Bus } from '#shared/bus/bus.ts';
+import { joinBroadcasts } from '#shared/bus/joint-broadcast.ts';
+import { openRedisBroadcast } from '#shared/bus/redis-broadcast.ts';
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
@@ -145,7 +147,7 @@ async function start(options: DataPlaneOptions, shutdown: Shutdown): Promise<Dat
   };
 }
 
-interface HealthParts extends Pick<DataPlaneOptions, 'bus' | 'region' | 'log' | 'metrics'> {
+interface HealthParts extends Pick<DataPlaneOptions, 'bus' | 'redisUrl' | 'region' | 'log' | 'metrics'> {
   readonly nodeId: string;
   readonly health: HealthBook;
   readonly upstream: UpstreamClient;
@@ -155,9 +157,9 @@ interface HealthParts extends Pick<DataPlaneOptions, 'bus' | 'region' | 'log' | 
 
 /** What is known of providers beyond the requests made here: what other nodes say, and what asking them for free says. */
 function watchHealth(parts: HealthParts, shutdown: Shutdown): void {
-  const { bus, snapshots, upstream, clock } = parts;
+  const { snapshots, upstream, clock } = parts;
   const random = Math.random;
-  const sharing = startHealthSharing({ ...parts, broadcast: bus.broadcast, random });
+  const sharing = startHealthSharing({ ...parts, broadcast: openNews(parts, shutdown), random });
   shutdown.add('health sharing', () => sharing.close());
   const probing = startProbing({
     ...parts,
@@ -166,6 +168,14 @@ function watchHealth(parts: HealthParts, shutdown: Shutdown): void {
     probe: (provider) => probeProvider(provider, snapshots.current(), { upstream, clock }),
   });
   shutdown.add('provider probes', () => probing.close());
+}
+
+/** Over Redis too where there is one, so that nodes hear of each other while either it or NATS is away. */
+function openNews({ bus, redisUrl, log }: HealthParts, shutdown: Shutdown): Broadcast {
+  if (redisUrl === undefined) return bus.broadcast;
+  const redis = openRedisBroadcast({ url: redisUrl.reveal(), log });
+  shutdown.add('news over Redis', () => redis.close());
+  return joinBroadcasts([bus.broadcast, redis]);
 }
 
 function explainAt(gateway: Gateway | undefined, request: ExplainedRequest): ReturnType<Gateway['explain']> {

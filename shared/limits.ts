@@ -241,6 +241,8 @@ export const limits = {
   responseStoreTtlMs: 7 * 24 * 60 * MINUTE,
   /** A Redis that has not answered by then is as good as down. */
   responseStoreWaitMs: SECOND,
+  /** A Redis that owes an answer and says nothing for so long is given up, with what waits to be read by it, and sought again. */
+  redisSilentMs: 3 * SECOND,
   /** Answers that follow one another; beyond it the next one keeps the whole conversation itself. */
   responseChainMax: 100,
 
@@ -329,6 +331,8 @@ export const limits = {
   busStreamBytesMax: 1024 * MIB,
   /** Longer than any pause after which a batch is sent again. */
   busDuplicateWindowMs: 20 * MINUTE,
+  /** News that Redis has not confirmed yet: two of the largest digests. Beyond it nothing is sent until it has. */
+  newsUnansweredBytesMax: 256 * KIB,
   /** A delivery not confirmed within this is made again, to whichever replica is there; a transaction takes 20 ms. */
   busAckMsMax: 20 * SECOND,
   /** The first pause before a delivery that failed is made again; it doubles. */

@@ -86,7 +86,7 @@ export const metricTable = {
   },
   signalbox_health_digests_total: {
     kind: 'counter',
-    help: 'Health digests between data planes: sent, unsent, taken, refused.',
+    help: 'Health digests between data planes: sent, unsent, taken, known (over another bus already), refused.',
     labels: ['outcome'],
   },
   signalbox_event_loop_stall_seconds: {

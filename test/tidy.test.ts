@@ -106,7 +106,7 @@ describe('one door per dependency', () => {
       door: /^(data-plane\/(upstream|snapshot|http)|control-plane\/(delivery|api)|cli)\//,
     },
     { packages: /^ws$/, door: /^data-plane\/(upstream\/(upgrade|message-socket)|http\/upgrade)\.ts$/ },
-    { packages: /^ioredis$/, door: /^data-plane\/responses\// },
+    { packages: /^ioredis$/, door: /^shared\/redis\.ts$/ },
     { packages: /^commander$/, door: /^cli\// },
     { packages: /^node:child_process$/, door: /^cli\// },
   ];

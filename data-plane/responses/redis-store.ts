@@ -2,10 +2,9 @@
 // over the one connection on which it will be asked for again, so that whoever goes on from an answer at the same instance finds
 // it. What cannot be sent is forgotten; what cannot be read is an error that says so, because to go on without knowing what was
 // said would be worse.
-import { Redis } from 'ioredis';
-import { backoffMs } from '#shared/backoff.ts';
 import type { Clock } from '#shared/clock.ts';
 import type { Logger } from '#shared/log.ts';
+import { openRedis, type Redis, withoutCommand } from '#shared/redis.ts';
 import { type KeptAnswer, type ResponseStore, type StoreLimits, storeUnavailable } from './store.ts';
 
 export interface RedisStoreOptions {
@@ -17,7 +16,6 @@ export interface RedisStoreOptions {
 
 /** What waits to be taken by a Redis that has stopped reading; beyond it, answers are forgotten. */
 const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
-const RECONNECT = { msMin: 100, msMax: 5000 };
 const PREFIX = 'signalbox:responses';
 
 /**
@@ -54,16 +52,9 @@ class RedisStore implements ResponseStore {
     this.#clock = clock;
     this.#limits = limits;
     this.#log = log;
-    this.#redis = new Redis(url, {
-      // Nothing waits for a connection: it is there, or the question fails at once.
-      enableOfflineQueue: false,
-      maxRetriesPerRequest: 0,
-      commandTimeout: limits.responseStoreWaitMs,
-      connectTimeout: limits.responseStoreWaitMs,
-      connectionName: 'signalbox',
-      retryStrategy: (attempt) => backoffMs(attempt, RECONNECT),
-    });
-    this.#redis.on('error', (error: Error) => this.#forgetting(error));
+    const { responseStoreWaitMs: answerMs, redisSilentMs: silentMs } = limits;
+    this.#redis = openRedis({ url, answerMs, silentMs });
+    this.#redis.on('error', (error: unknown) => this.#forgetting(withoutCommand(error)));
     this.#redis.on('ready', () => this.#remembering());
   }
 
@@ -88,7 +79,7 @@ class RedisStore implements ResponseStore {
         responseStorePerKeyMax,
         this.#order(),
       )
-      .catch((error: unknown) => this.#forgetting(error))
+      .catch((error: unknown) => this.#forgetting(withoutCommand(error)))
       .finally(() => {
         this.#unsentBytes -= document.length;
       });
@@ -103,7 +94,7 @@ class RedisStore implements ResponseStore {
       return commands.exec();
     });
     return (results ?? []).slice(1).map(([error, document]) => {
-      if (error) throw storeUnavailable(error);
+      if (error) throw storeUnavailable(withoutCommand(error));
       return Buffer.isBuffer(document) ? document : undefined;
     });
   }
@@ -130,7 +121,7 @@ class RedisStore implements ResponseStore {
     try {
       return await question();
     } catch (error) {
-      throw storeUnavailable(error);
+      throw storeUnavailable(withoutCommand(error));
     }
   }
 
@@ -139,7 +130,7 @@ class RedisStore implements ResponseStore {
     return this.#clock.wallMs() * 1000 + (this.#serial % 1000);
   }
 
-  #forgetting(error: unknown): void {
+  #forgetting(error: Error | undefined): void {
     if (this.#isForgetting) return;
     this.#isForgetting = true;
     this.#log.warn({ err: error }, 'Redis takes no responses: they are answered and not kept');

@@ -217,6 +217,20 @@ describe('when Redis is away', () => {
     await store.close();
   });
 
+  test('a Redis that keeps silent is given up, with everything that waits for it, and found again', async () => {
+    await using own = await startRedis();
+    // Longer than this test may take: what does not end by itself ends with the connection.
+    const change = { ...limits, responseStoreWaitMs: 60_000, redisSilentMs: 200 };
+    const log = createLogger('silent');
+    const store = createRedisStore({ url: own.url, clock: systemClock, limits: change, log });
+    await vi.waitFor(() => store.read(key, ['resp_1']));
+    own.signal('SIGSTOP');
+    expect(await codeOf(store.read(key, ['resp_1']))).toBe('response_store_unavailable');
+    own.signal('SIGCONT');
+    await expect.poll(() => codeOf(store.read(key, ['resp_1'])), { timeout: 10_000 }).toBe('');
+    await store.close();
+  });
+
   test('from the beginning, everything else goes on', async () => {
     const log = createLogger('silent');
     const store = createRedisStore({ url: 'redis://127.0.0.1:1', clock: systemClock, limits, log });

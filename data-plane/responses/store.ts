@@ -31,6 +31,7 @@ export interface StoreLimits {
   readonly responseStoreBytesMax: number;
   readonly responseStoreTtlMs: number;
   readonly responseStoreWaitMs: number;
+  readonly redisSilentMs: number;
 }
 
 export function storeUnavailable(cause: unknown): SignalboxError {

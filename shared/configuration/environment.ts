@@ -105,7 +105,7 @@ export const environmentTable = {
   SIGNALBOX_REDIS_URL: {
     setting: 'redisUrl',
     meaning:
-      'A Redis 7 in which data planes keep responses for each other: `redis://host:6379`. Without it, each keeps its own in memory.',
+      'A Redis 7 in which data planes keep responses for each other, and over which they tell each other about health, beside NATS: `redis://host:6379`. Without it, each keeps responses in its own memory.',
     commands: ['up', 'data-plane'],
     isSecret: true,
   },

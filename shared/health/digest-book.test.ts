@@ -50,16 +50,25 @@ describe('the newest digests', () => {
   test('replace all that a node said before', () => {
     const book = new DigestBook();
     book.take(digestOf('one', [reportOf('key:a'), reportOf('key:b')]), 0);
-    expect(book.take(digestOf('one', [reportOf('key:b')], { sequence: 2n }), 1)).toBe(true);
+    expect(book.take(digestOf('one', [reportOf('key:b')], { sequence: 2n }), 1)).toBe('taken');
     expect(book.reportsOn('key:a', 2)).toEqual([]);
     expect(book.reportsOn('key:b', 2)).toHaveLength(1);
+  });
+
+  test('that come a second time, or after a newer one, are known', () => {
+    const book = new DigestBook();
+    const [older, newer] = [1n, 2n].map((sequence) => digestOf('one', [], { sequence }));
+    const told = [newer, newer, older].map((digest, index) => book.take(digest!, index));
+    expect(told).toEqual(['taken', 'known', 'known']);
+    // The second time is no sign of life.
+    expect(book.nodeCount(lifeMs)).toBe(0);
   });
 
   test('of a node that was started again count although its sequence began anew', () => {
     const book = new DigestBook();
     book.take(digestOf('one', [], { boot: 5n, sequence: 900n }), 0);
-    expect(book.take(digestOf('one', [reportOf('key:a')], { boot: 6n, sequence: 1n }), 1)).toBe(true);
-    expect(book.take(digestOf('one', [], { boot: 5n, sequence: 901n }), 2)).toBe(false);
+    expect(book.take(digestOf('one', [reportOf('key:a')], { boot: 6n, sequence: 1n }), 1)).toBe('taken');
+    expect(book.take(digestOf('one', [], { boot: 5n, sequence: 901n }), 2)).toBe('refused');
     expect(book.reportsOn('key:a', 3)).toHaveLength(1);
   });
 
@@ -78,17 +87,17 @@ describe('the newest digests', () => {
     const book = new DigestBook();
     book.take(digestOf('one', [], { boot: 6n }), 0);
     const restarted = digestOf('one', [reportOf('key:a')], { boot: 5n });
-    expect(book.take(restarted, 1000)).toBe(false);
-    expect(book.take(restarted, lifeMs)).toBe(true);
+    expect(book.take(restarted, 1000)).toBe('refused');
+    expect(book.take(restarted, lifeMs)).toBe('taken');
   });
 
   test('are kept of no more nodes than there is room for, and room is made by those that left', () => {
     const book = new DigestBook();
     for (let index = 0; index < limits.healthNodesMax; index += 1)
       book.take(digestOf(`node-${index}`, []), 0);
-    expect(book.take(digestOf('one more', []), 1)).toBe(false);
+    expect(book.take(digestOf('one more', []), 1)).toBe('refused');
     expect(book.nodeCount(1)).toBe(limits.healthNodesMax);
-    expect(book.take(digestOf('one more', []), lifeMs)).toBe(true);
+    expect(book.take(digestOf('one more', []), lifeMs)).toBe('taken');
     expect(book.nodeCount(lifeMs)).toBe(1);
   });
 });

@@ -17,6 +17,9 @@ export interface HeardReport {
   readonly report: SubjectReport;
 }
 
+/** Known is what the same node has said already, or after which it has said something newer. */
+export type Finding = 'taken' | 'known' | 'refused';
+
 export class DigestBook {
   readonly #lifeMs: number;
   readonly #heard = new Map<string, HeardDigest>();
@@ -28,13 +31,17 @@ export class DigestBook {
     this.#lifeMs = lifeMs;
   }
 
-  /** False when it says nothing new, or when there is no room for another node. */
-  take(digest: HealthDigest, nowMs: number): boolean {
+  /** Refused is what a node said before it was last started, and another node when there is no room for it. */
+  take(digest: HealthDigest, nowMs: number): Finding {
     this.#forget(nowMs);
     const known = this.#heard.get(digest.nodeId);
-    if (known === undefined && this.#heard.size >= limits.healthNodesMax) return false;
-    if (known !== undefined && !isNewer(digest, known.digest)) return false;
-    if (known !== undefined) this.#remove(known.digest);
+    if (known === undefined && this.#heard.size >= limits.healthNodesMax) return 'refused';
+    if (known !== undefined) {
+      const { boot, sequence } = known.digest;
+      if (digest.boot < boot) return 'refused';
+      if (digest.boot === boot && digest.sequence <= sequence) return 'known';
+      this.#remove(known.digest);
+    }
     this.#heard.set(digest.nodeId, { digest, atMs: nowMs });
     const { nodeId, region } = digest;
     for (const report of digest.subjects) {
@@ -42,7 +49,7 @@ export class DigestBook {
       heard.set(nodeId, { nodeId, region, atMs: nowMs, report });
       this.#bySubject.set(report.subject, heard);
     }
-    return true;
+    return 'taken';
   }
 
   /** In the order of their names. */
@@ -88,8 +95,4 @@ export class DigestBook {
       if (heard?.size === 0) this.#bySubject.delete(subject);
     }
   }
-}
-
-function isNewer(one: HealthDigest, other: HealthDigest): boolean {
-  return one.boot === other.boot ? one.sequence > other.sequence : one.boot > other.boot;
 }

@@ -1,4 +1,4 @@
-// A whole installation as people run it: Postgres, NATS, a fake provider, control planes and data planes, each a process of
+// A whole installation as people run it: Postgres, NATS, Redis if it is wanted, a fake provider, control planes and data planes, each a process of
 // its own on free loopback ports, each of which a test can kill, freeze, stop and start again.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { type NatsServer, startNats } from './nats.ts';
 import { startPostgres, type TestPostgres } from './postgres.ts';
 import { type ChildHandle, freePort, startProcess } from './process.ts';
+import { type RedisServer, startRedis } from './redis.ts';
 
 const command = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 /** As in the scripts of package.json, so that what is measured here is what people run. */
@@ -17,6 +18,8 @@ const MASTER_KEY = `test-master-${randomBytes(16).toString('hex')}`;
 export interface ClusterOptions {
   readonly controlPlanes?: number;
   readonly dataPlanes?: number;
+  /** Whether data planes share a Redis. */
+  readonly withRedis?: boolean;
 }
 
 /** One control plane or data plane: the same address and directory through every restart. */
@@ -45,19 +48,26 @@ export class Cluster {
   readonly dataPlanes: Plane[] = [];
   readonly postgres: TestPostgres;
   readonly nats: NatsServer;
+  readonly redis: RedisServer | undefined;
   readonly #syncPorts: number[] = [];
   readonly #encryptionKey = randomBytes(32).toString('base64');
   databaseUrl = '';
   #joinToken = '';
 
-  private constructor(postgres: TestPostgres, nats: NatsServer) {
+  private constructor({ postgres, nats, redis }: Pick<Cluster, 'postgres' | 'nats' | 'redis'>) {
     this.postgres = postgres;
     this.nats = nats;
+    this.redis = redis;
   }
 
-  static async start({ controlPlanes = 1, dataPlanes = 1 }: ClusterOptions = {}): Promise<Cluster> {
-    const [postgres, nats] = await Promise.all([startPostgres(), startNats()]);
-    const cluster = new Cluster(postgres, nats);
+  static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const { controlPlanes = 1, dataPlanes = 1, withRedis = false } = options;
+    const [postgres, nats, redis] = await Promise.all([
+      startPostgres(),
+      startNats(),
+      withRedis ? startRedis() : undefined,
+    ]);
+    const cluster = new Cluster({ postgres, nats, redis });
     try {
       await cluster.#startPlanes(controlPlanes, dataPlanes);
     } catch (error) {
@@ -106,6 +116,7 @@ export class Cluster {
       SIGNALBOX_CONTROL_PLANE_URL: urls.join(','),
       SIGNALBOX_JOIN_TOKEN: joinToken,
       SIGNALBOX_REGION: 'test',
+      ...(this.redis !== undefined && { SIGNALBOX_REDIS_URL: this.redis.url }),
       ...environment,
     });
     this.dataPlanes.push(plane);
@@ -163,7 +174,11 @@ export class Cluster {
 
   async stop(): Promise<void> {
     await Promise.all([...this.dataPlanes, ...this.controlPlanes].map((plane) => plane.stop('SIGKILL')));
-    await Promise.all([this.nats[Symbol.asyncDispose](), this.postgres.removeAll()]);
+    await Promise.all([
+      this.nats[Symbol.asyncDispose](),
+      this.redis?.[Symbol.asyncDispose](),
+      this.postgres.removeAll(),
+    ]);
     rmSync(this.directory, { recursive: true, force: true });
   }
 

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import { type Bus, healthSubject } from '#shared/bus/bus.ts';
 import { createInProcessBroadcast } from '#shared/bus/in-process-broadcast.ts';
 import { openJetStreamBus } from '#shared/bus/jetstream.ts';
+import { joinBroadcasts } from '#shared/bus/joint-broadcast.ts';
 import { type Clock, systemClock } from '#shared/clock.ts';
 import { encodeDigest } from '#shared/health/digest.ts';
 import { limits } from '#shared/limits.ts';
@@ -172,6 +173,25 @@ describe('nodes of one fleet', () => {
     await pass(50);
     expect(breakerAt(nodes.b)).toBe('closed');
     expect(await nodes.b.metrics.render()).toMatch(/digests_total\{outcome="refused"\} 2/);
+  });
+
+  test('who hear each other over two buses count every digest once', async () => {
+    const both = joinBroadcasts([broadcast, createInProcessBroadcast(log)]);
+    const [one, other] = [
+      startNode('one', { broadcast: both, clock }),
+      startNode('other', { broadcast: both, clock }),
+    ];
+    await pass(limits.healthDigestMs * 5.5);
+    const outcomes = async ({ metrics }: Node) =>
+      Object.fromEntries(
+        [...(await metrics.render()).matchAll(/digests_total\{outcome="(\w+)"\} (\d+)/g)].map((match) => [
+          match[1],
+          Number(match[2]),
+        ]),
+      );
+    // Five of the other one over each bus, and five of the three that have only the first.
+    for (const node of [one, other])
+      expect(await outcomes(node)).toEqual({ sent: 5, taken: 5 + 3 * 5, known: 5 });
   });
 
   test('show in their metrics whom they ask', async () => {

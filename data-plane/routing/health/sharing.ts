@@ -4,7 +4,7 @@
 import { type Broadcast, healthSubject, type Listening } from '#shared/bus/bus.ts';
 import type { Clock } from '#shared/clock.ts';
 import { decodeDigest, encodeDigest } from '#shared/health/digest.ts';
-import { DigestBook } from '#shared/health/digest-book.ts';
+import { DigestBook, type Finding } from '#shared/health/digest-book.ts';
 import { limits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
@@ -69,9 +69,9 @@ class Sharing implements HealthSharing {
   #hear(data: Uint8Array): void {
     const digest = decodeDigest(data);
     if (digest?.nodeId === this.#options.nodeId) return;
-    const isNew = digest !== undefined && this.#digests.take(digest, this.#nowMs());
-    if (isNew) this.#others.refresh();
-    this.#count(isNew ? 'taken' : 'refused');
+    const finding = digest === undefined ? 'refused' : this.#digests.take(digest, this.#nowMs());
+    if (finding === 'taken') this.#others.refresh();
+    this.#count(finding);
   }
 
   /** Several troubles within a moment go out together. */
@@ -127,7 +127,7 @@ class Sharing implements HealthSharing {
     });
   }
 
-  #count(outcome: 'sent' | 'unsent' | 'taken' | 'refused'): void {
+  #count(outcome: 'sent' | 'unsent' | Finding): void {
     this.#options.metrics.counter('signalbox_health_digests_total').inc({ outcome });
   }
 
