@@ -36,6 +36,7 @@ const nobody: Principal = Object.freeze({
   mayUse: () => true,
   expiresAtMs: Number.POSITIVE_INFINITY,
   dropsUnsupported: false,
+  queuePriority: 0,
 });
 
 export function explainRequest(

@@ -4,6 +4,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { ApiKeySchema, ResourceType } from '#proto/signalbox/config/v1/config_pb.ts';
 import { apiKeyHmac, isWellFormedApiKey, preparePepper } from '#shared/crypto/api-key.ts';
+import { limits } from '#shared/limits.ts';
 import type { Slices } from '#shared/slices.ts';
 import { everything, matchesAny } from '../rules/name-patterns.ts';
 import type { RefusalReason } from './receiver.ts';
@@ -99,6 +100,7 @@ function compilePrincipal(
       mayUse: key.models.length === 0 ? everything : matchesAny(key.models),
       expiresAtMs: key.expiresAtMs === 0n ? Number.POSITIVE_INFINITY : Number(key.expiresAtMs),
       dropsUnsupported: key.dropUnsupported,
+      queuePriority: Math.min(key.queuePriority ?? limits.queuePriorityDefault, limits.queuePriorityMax),
     });
     return { hmac: hmacText(key.hmac), principal };
   } catch {

@@ -125,6 +125,8 @@ export interface Principal {
   readonly expiresAtMs: number;
   /** Whether its requests go without what a provider cannot be asked, where they do not say. */
   readonly dropsUnsupported: boolean;
+  /** How urgent its requests are where they do not say, and may be at most; 0 is the most urgent. */
+  readonly queuePriority: number;
 }
 
 /** Finds who presented a key. Its cost does not depend on how many keys there are. */

@@ -142,6 +142,7 @@ export function principalOf(keyId: string, sketch: Partial<Principal> = {}): Pri
     mayUse: () => true,
     expiresAtMs: Number.POSITIVE_INFINITY,
     dropsUnsupported: false,
+    queuePriority: limits.queuePriorityDefault,
     ...sketch,
   };
 }
