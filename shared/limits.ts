@@ -179,6 +179,8 @@ export const limits = {
   routingPlacesMax: 50_000,
   /** Urgent, usual and patient with steps between; more only invite everyone to be the most urgent. */
   queuePriorityMax: 9,
+  /** Of a key that says nothing: in the middle, so that others can be put before it and behind it. */
+  queuePriorityDefault: 5,
   /** Everyone in line may be looked at when a place becomes free, a few hundredths of a microsecond each. */
   queueLengthMax: 1000,
   /** A few times what usually runs at once; a longer line would be waited in for nothing. */

@@ -56,13 +56,14 @@ describe('a new key', () => {
   test('reaches data planes with everything they need to decide about it', async () => {
     const expires_at = inAnHour();
     const wanted = { name: 'told', models: ['m'], metadata: { a: 'b' }, drop_unsupported: true };
-    const { body } = await create({ ...wanted, expires_at });
+    const { body } = await create({ ...wanted, queue_priority: 0, expires_at });
     expect(await resourceOf(body.id)).toMatchObject({
       id: body.id,
       name: 'told',
       models: ['m'],
       metadata: { a: 'b' },
       dropUnsupported: true,
+      queuePriority: 0,
       expiresAtMs: BigInt(Date.parse(expires_at)),
     });
   });
@@ -74,6 +75,9 @@ describe('a new key', () => {
     ['with a date that is none', { name: 'x', expires_at: 'tomorrow' }, 'expires_at'],
     ['with metadata that is not text', { name: 'x', metadata: { a: 1 } }, 'metadata.a'],
     ['with a switch that is none', { name: 'x', drop_unsupported: 'yes' }, 'drop_unsupported'],
+    ['with an urgency beyond the scale', { name: 'x', queue_priority: 10 }, 'queue_priority'],
+    ['with an urgency between two', { name: 'x', queue_priority: 1.5 }, 'queue_priority'],
+    ['with an urgency in words', { name: 'x', queue_priority: 'high' }, 'queue_priority'],
     ['with an unknown field', { name: 'x', model: ['m'] }, 'model'],
   ])('%s is refused', async (_what, body, path) => {
     const answer = await admin.request('POST', '/keys', body);
@@ -151,6 +155,31 @@ describe('changing', () => {
     const changed = await admin.request('PATCH', `/keys/${body.id}`, { drop_unsupported: true }, ifMatch);
     expect(changed.body).toMatchObject({ name: 'strict', drop_unsupported: true });
     expect((await resourceOf(body.id))?.dropUnsupported).toBe(true);
+  });
+
+  test('how urgent its requests are reaches data planes with a revision of its own', async () => {
+    const { body, headers } = await create({ name: 'usual' });
+    expect([body.queue_priority, (await resourceOf(body.id))?.queuePriority]).toEqual([5, 5]);
+    const ifMatch = { 'if-match': headers.get('etag')! };
+    const changed = await admin.request('PATCH', `/keys/${body.id}`, { queue_priority: 0 }, ifMatch);
+    expect(changed.body).toMatchObject({ name: 'usual', queue_priority: 0 });
+    expect(changed.body.revision).toBeGreaterThan(body.revision);
+    expect((await resourceOf(body.id))?.queuePriority).toBe(0);
+    const later = { 'if-match': changed.headers.get('etag')! };
+    const renamed = await admin.request('PATCH', `/keys/${body.id}`, { name: 'urgent' }, later);
+    expect(renamed.body.queue_priority).toBe(0);
+    const { text } = await admin.request('GET', '/audit?limit=2');
+    expect(text).toContain('"queue_priority":0');
+  });
+
+  test('to an urgency beyond the scale is a problem that names it and says what would do', async () => {
+    const { body } = await create();
+    const ifMatch = { 'if-match': '*' };
+    const answer = await admin.request('PATCH', `/keys/${body.id}`, { queue_priority: 12 }, ifMatch);
+    expect(answer.headers.get('content-type')).toContain('application/problem+json');
+    expect(answer.body).toMatchObject({ status: 400, code: 'invalid_request' });
+    expect(answer.body.problems).toEqual([{ path: 'queue_priority', message: 'must be at most 9; got 12' }]);
+    expect((await admin.request('GET', `/keys/${body.id}`)).body.queue_priority).toBe(5);
   });
 
   test('to what it already is makes no revision', async () => {

@@ -31,11 +31,20 @@ const dropUnsupported = z
     'Whether its requests go without what a provider cannot be asked, instead of being refused; a request may say otherwise.',
   );
 
+const queuePriority = z
+  .int()
+  .min(0)
+  .max(limits.queuePriorityMax)
+  .describe(
+    'How urgent its requests are where they have to wait for a place: 0 is the most urgent. A request may ask for less urgency, not for more.',
+  );
+
 const createBody = z.strictObject({
   name,
   models: models.default([]),
   metadata: metadata.default({}),
   drop_unsupported: dropUnsupported.default(false),
+  queue_priority: queuePriority.default(limits.queuePriorityDefault),
   expires_at: expiresAt.default(null),
 });
 const updateBody = z.strictObject({
@@ -43,6 +52,7 @@ const updateBody = z.strictObject({
   models: models.optional(),
   metadata: metadata.optional(),
   drop_unsupported: dropUnsupported.optional(),
+  queue_priority: queuePriority.optional(),
   expires_at: expiresAt.optional(),
 });
 
@@ -55,6 +65,7 @@ const keySchema = z
     models: z.array(z.string()),
     metadata: z.record(z.string(), z.string()),
     drop_unsupported: z.boolean(),
+    queue_priority: z.int().describe('0 is the most urgent.'),
     status: z.enum(statuses),
     expires_at: z.string().nullable(),
     revoked_at: z.string().nullable(),
@@ -118,9 +129,14 @@ function writingRoutes(keys: KeyService, show: Show): ApiPlugin {
       '/keys',
       { schema: { ...describe('Create a key'), body: createBody, response: { 201: createdKeySchema } } },
       async ({ body, actor }, reply) => {
-        const { expires_at, drop_unsupported: dropsUnsupported, ...input } = body;
+        const {
+          expires_at,
+          drop_unsupported: dropsUnsupported,
+          queue_priority: queuePriority,
+          ...input
+        } = body;
         const { stored, key } = await keys.create(
-          { ...input, dropsUnsupported, expiresAt: toDate(expires_at) },
+          { ...input, dropsUnsupported, queuePriority, expiresAt: toDate(expires_at) },
           actor,
         );
         reply.code(201).header('location', `/api/v1/keys/${stored.id}`);
@@ -140,12 +156,17 @@ function writingRoutes(keys: KeyService, show: Show): ApiPlugin {
         },
       },
       async (request, reply) => {
-        const { expires_at, drop_unsupported: dropsUnsupported, ...input } = request.body;
+        const {
+          expires_at,
+          drop_unsupported: dropsUnsupported,
+          queue_priority: queuePriority,
+          ...input
+        } = request.body;
         const expiry = expires_at === undefined ? {} : { expiresAt: toDate(expires_at) };
         const precondition = preconditionOf(request, 'required');
         const stored = await keys.update(
           request.params.id,
-          { ...defined({ ...input, dropsUnsupported }), ...expiry },
+          { ...defined({ ...input, dropsUnsupported, queuePriority }), ...expiry },
           precondition,
           request.actor,
         );
@@ -180,6 +201,7 @@ function showKey(row: StoredKey, status: KeyStatus): z.input<typeof keySchema> {
     models: row.models,
     metadata: row.metadata,
     drop_unsupported: row.drop_unsupported,
+    queue_priority: row.queue_priority,
     status,
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,

@@ -10,6 +10,7 @@ export interface ApiKeyFacts {
   readonly models: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
   readonly drop_unsupported: boolean;
+  readonly queue_priority: number;
   readonly expires_at: Date | null;
 }
 
@@ -21,6 +22,7 @@ export function apiKeyResource(key: ApiKeyFacts): ResourceValue {
     models: [...key.models],
     metadata: { ...key.metadata },
     dropUnsupported: key.drop_unsupported,
+    queuePriority: key.queue_priority,
     expiresAtMs: BigInt(key.expires_at?.getTime() ?? 0),
   });
   return { ...apiKeyResourceId(key.id), payload: toBinary(ApiKeySchema, message) };

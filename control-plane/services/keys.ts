@@ -6,6 +6,7 @@ import type { Clock } from '#shared/clock.ts';
 import { apiKeyHmac, newApiKey, preparePepper, visiblePart } from '#shared/crypto/api-key.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { prefixedId } from '#shared/ids.ts';
+import { limits } from '#shared/limits.ts';
 import type { Actor } from '../domain/actor.ts';
 import { apiKeyResource, apiKeyResourceId } from '../domain/api-key.ts';
 import { checkPrecondition, type Precondition } from '../domain/precondition.ts';
@@ -28,6 +29,8 @@ export interface KeyInput {
   readonly metadata: Readonly<Record<string, string>>;
   /** False when left out. */
   readonly dropsUnsupported?: boolean;
+  /** 0 is the most urgent; `limits.queuePriorityDefault` when left out. */
+  readonly queuePriority?: number;
   readonly expiresAt: Date | null;
 }
 
@@ -55,6 +58,7 @@ export class KeyService {
         models: JSON.stringify(input.models),
         metadata: JSON.stringify(input.metadata),
         drop_unsupported: input.dropsUnsupported ?? false,
+        queue_priority: input.queuePriority ?? limits.queuePriorityDefault,
         expires_at: input.expiresAt,
         revoked_at: null,
         created_by: actor.name,
@@ -106,6 +110,7 @@ export class KeyService {
         models: [...(input.models ?? before.models)],
         metadata: input.metadata ?? before.metadata,
         drop_unsupported: input.dropsUnsupported ?? before.drop_unsupported,
+        queue_priority: input.queuePriority ?? before.queue_priority,
         expires_at: input.expiresAt === undefined ? before.expires_at : input.expiresAt,
       };
       if (isDeepStrictEqual(auditView({ ...before, ...wanted }), auditView(before))) return before;
@@ -178,6 +183,6 @@ function unknownKey(id: string): SignalboxError {
 
 /** What the audit log remembers of a key: everything that people see, nothing that opens a door. */
 function auditView(key: StoredKey) {
-  const { name, visible, models, metadata, drop_unsupported, expires_at, revoked_at } = key;
-  return { name, visible, models, metadata, drop_unsupported, expires_at, revoked_at };
+  const { name, visible, models, metadata, drop_unsupported, queue_priority, expires_at, revoked_at } = key;
+  return { name, visible, models, metadata, drop_unsupported, queue_priority, expires_at, revoked_at };
 }

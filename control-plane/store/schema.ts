@@ -59,6 +59,8 @@ export interface ApiKeysTable {
   metadata: Json<Record<string, string>>;
   /** Whether its requests go without what a provider cannot be asked, where they do not say. */
   drop_unsupported: ColumnType<boolean, boolean | undefined, boolean>;
+  /** How urgent its requests are where they have to wait: 0 is the most urgent. */
+  queue_priority: ColumnType<number, number | undefined, number>;
   expires_at: Date | null;
   revoked_at: Date | null;
   revision: BigInteger;

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import {
   ask,
   errorOf,
@@ -8,7 +8,7 @@ import {
   startGateway,
   type TestGateway,
 } from '#test/harness/gateway.ts';
-import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { deploymentOf, principalOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
 
 let provider: FakeProvider;
 let gateway: TestGateway;
@@ -19,7 +19,8 @@ beforeAll(async () => {
 
 beforeEach(async () => {
   provider.reset();
-  gateway = await startGateway();
+  // A client that gives up leaves a fresh connection behind, which nobody has to wait for here.
+  gateway = await startGateway({ limits: { lingerMs: 50 } });
 });
 
 afterEach(() => gateway.stop());
@@ -84,6 +85,74 @@ test('whoever leaves while waiting leaves the queue, and its place goes to anoth
   expect((await first).status).toBe(200);
   expect((await last).status).toBe(200);
   expect(gateway.ledger.story).toEqual(['completed', 'completed']);
+});
+
+describe('those who wait for the one place of a provider', () => {
+  const keys = {
+    'sb-first': principalOf('key_first', { queuePriority: 0 }),
+    'sb-a': principalOf('key_a'),
+    'sb-b': principalOf('key_b'),
+  };
+
+  beforeEach(() => {
+    const capacity = { concurrencyMax: 1, waitingMax: 100, waitMsMax: 60_000 };
+    const narrow = { ...providerOf('narrow', { baseUrl: provider.baseUrl }), ...capacity };
+    gateway.snapshot = plainSnapshot(provider, {
+      deployments: [
+        deploymentOf('m', narrow, { upstreamModel: 'ok' }),
+        deploymentOf('held', narrow, { upstreamModel: 'never-head' }),
+      ],
+      keys,
+    });
+  });
+
+  /** Who is asked for, in the order in which they got to the provider once all of them stood in line. */
+  async function served(line: readonly (readonly [keyof typeof keys, string, object?])[]): Promise<string[]> {
+    const busy = new AbortController();
+    const holder = ask(gateway.url, { model: 'held', signal: busy.signal }).catch(() => undefined);
+    await expect.poll(() => gateway.ledger.entries.length).toBe(1);
+    const answers: Promise<Response>[] = [];
+    for (const [key, name, said] of line) {
+      answers.push(ask(gateway.url, { model: 'm', key, more: { 'x-gateway': { tags: [name], ...said } } }));
+      await expect.poll(() => gateway.gateway.inFlight).toBe(1 + answers.length);
+    }
+    expect(gateway.ledger.entries).toHaveLength(1);
+    busy.abort();
+    await holder;
+    for (const answer of answers) expect((await answer).status).toBe(200);
+    return gateway.ledger.entries.slice(1).flatMap(({ intent }) => intent.tags);
+  }
+
+  test('are served by the urgency of their keys, and equally urgent keys take turns', async () => {
+    const order = await served([
+      ['sb-a', 'a1'],
+      ['sb-a', 'a2'],
+      ['sb-a', 'a3'],
+      ['sb-b', 'b1'],
+      ['sb-first', 'urgent'],
+      ['sb-b', 'b2'],
+    ]);
+    expect(order).toEqual(['urgent', 'a1', 'b1', 'a2', 'b2', 'a3']);
+  });
+
+  test('are served later when they say that they have time', async () => {
+    const order = await served([
+      ['sb-first', 'first has time', { priority: 6 }],
+      ['sb-a', 'a has much time', { priority: 9 }],
+      ['sb-a', 'a has some time', { priority: 7 }],
+      ['sb-b', 'b'],
+      ['sb-first', 'first', { priority: 0 }],
+    ]);
+    expect(order).toEqual(['first', 'b', 'first has time', 'a has some time', 'a has much time']);
+  });
+
+  test('cannot say that they are more urgent than their key', async () => {
+    const more = { 'x-gateway': { priority: 4 } };
+    const refused = await ask(gateway.url, { model: 'm', key: 'sb-a', more });
+    expect(refused.status).toBe(400);
+    expect(await errorOf(refused)).toMatchObject({ code: 'invalid_request', param: 'x-gateway.priority' });
+    expect(gateway.ledger.entries).toHaveLength(0);
+  });
 });
 
 test('a storm of clients that give up leaves the full capacity behind', async () => {

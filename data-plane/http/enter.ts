@@ -1,13 +1,10 @@
 // Letting a request in at its target: where the route, the provider, the deployment or the key takes only so many at once, it waits for its
-// turn or is turned away. Without such limits nothing is waited for and nothing is made.
+// turn, the urgent before the patient, or is turned away. Without such limits nothing is waited for and nothing is made.
 import { SignalboxError } from '#shared/errors.ts';
 import type { Gate, GateSubject, Lease } from '../routing/admission/gate.ts';
 import type { ChosenTarget } from '../routing/targets.ts';
 import type { Capacity, Route } from '../snapshot/snapshot.ts';
 import type { Exchange } from './exchange.ts';
-
-/** Nobody is more urgent than anybody else: keys take turns. */
-const PRIORITY = 0;
 
 export interface Entering {
   readonly gate: Gate;
@@ -26,8 +23,8 @@ export async function enter({ gate, exchange, route, chosen, deadlineMs }: Enter
   const waiting = new AbortController();
   exchange.listener = { onStop: (reason) => waiting.abort(reason) };
   try {
-    const principal = exchange.keyId;
-    return await gate.enter({ subjects, principal, priority: PRIORITY, deadlineMs, signal: waiting.signal });
+    const { keyId: principal, queuePriority: priority } = exchange;
+    return await gate.enter({ subjects, principal, priority, deadlineMs, signal: waiting.signal });
   } catch (thrown) {
     throw SignalboxError.from(thrown);
   } finally {

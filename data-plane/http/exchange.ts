@@ -59,6 +59,8 @@ export class Exchange implements ClientAnswer {
   /** In whose words errors are told. */
   dialect: ClientDialectName = 'openai-chat';
   keyId = '';
+  /** How urgent it is where it has to wait for a place; 0 is the most urgent. */
+  queuePriority: number = limits.queuePriorityDefault;
   requestedModel = '';
   attempts = 0;
   readonly trail = new Trail();

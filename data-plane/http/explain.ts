@@ -38,6 +38,7 @@ const nobody: Principal = Object.freeze({
   expiresAtMs: Number.POSITIVE_INFINITY,
   dropsUnsupported: false,
   metadata: Object.freeze({}),
+  queuePriority: 0,
 });
 
 export function explainRequest(

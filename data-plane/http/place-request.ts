@@ -42,6 +42,7 @@ export function placeRequest(
   exchange.requestedModel = model;
   const options = readRequestOptions(gateway, exchange.request.headers, principal);
   exchange.wantsTrail = options.wantsTrail;
+  exchange.queuePriority = options.queuePriority;
   admitRequest({ principal, model });
   const { clock } = context.attempts;
   const request = new SourcedRequest({

@@ -3,15 +3,19 @@ import { describe, expect, test } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
 import { type RequestOptions, readRequestOptions } from './request-options.ts';
 
-const noDefaults = { dropsUnsupported: false };
+const noDefaults = { dropsUnsupported: false, queuePriority: 5 };
 
 function read(gateway: unknown, headers: Record<string, string> = {}, defaults = noDefaults): RequestOptions {
   return readRequestOptions(gateway, headers, defaults);
 }
 
-function refusal(gateway: unknown, headers: Record<string, string> = {}): SignalboxError {
+function refusal(
+  gateway: unknown,
+  headers: Record<string, string> = {},
+  defaults = noDefaults,
+): SignalboxError {
   try {
-    read(gateway, headers);
+    read(gateway, headers, defaults);
   } catch (thrown) {
     if (thrown instanceof SignalboxError) return thrown;
     throw thrown;
@@ -23,6 +27,7 @@ describe('what a client says to the gateway', () => {
   test('is nothing as a rule', () => {
     expect(read(undefined)).toEqual({
       dropsUnsupported: false,
+      queuePriority: 5,
       timeoutMs: undefined,
       wantsTrail: false,
       provider: undefined,
@@ -44,6 +49,8 @@ describe('what a client says to the gateway', () => {
     [{ metadata: {} }, { metadata: {} }],
     [{ tags: ['a', 'b, c', 'a'] }, { tags: ['a', 'b, c'] }],
     [{ drop_unsupported: true }, { dropsUnsupported: true }],
+    [{ priority: 5 }, { queuePriority: 5 }],
+    [{ priority: 9 }, { queuePriority: 9 }],
     [{ cache: false, tags: [] }, { tags: [] }],
     [{ cache: { mode: 'bypass' } }, {}],
   ])('may be %j', (gateway, options) => {
@@ -58,6 +65,7 @@ describe('what a client says to the gateway', () => {
     [{ 'x-signalbox-tags': 'nightly, , batch 7,nightly' }, { tags: ['nightly', 'batch 7'] }],
     [{ 'x-signalbox-tags': '' }, { tags: [] }],
     [{ 'x-signalbox-drop-unsupported': 'true' }, { dropsUnsupported: true }],
+    [{ 'x-signalbox-priority': ' 7 ' }, { queuePriority: 7 }],
     [{ 'x-signalbox-cache': 'false' }, {}],
     [{ 'x-signalbox-cache': 'bypass' }, {}],
     [{ 'x-request-id': 'x' }, {}],
@@ -71,11 +79,35 @@ describe('what a client says to the gateway', () => {
   });
 
   test('comes before what its key says', () => {
-    const defaults = { dropsUnsupported: true };
+    const defaults = { ...noDefaults, dropsUnsupported: true };
     expect(read(undefined, {}, defaults).dropsUnsupported).toBe(true);
     expect(read({ drop_unsupported: false }, {}, defaults).dropsUnsupported).toBe(false);
     expect(read(undefined, { 'x-signalbox-drop-unsupported': 'false' }, defaults).dropsUnsupported).toBe(
       false,
+    );
+  });
+
+  test('may be less urgent than its key, and never more', () => {
+    const priorities = Array.from({ length: 10 }, (_, priority) => priority);
+    for (const queuePriority of priorities) {
+      const defaults = { ...noDefaults, queuePriority };
+      expect(read(undefined, {}, defaults).queuePriority).toBe(queuePriority);
+      for (const priority of priorities) {
+        const header = { 'x-signalbox-priority': `${priority}` };
+        if (priority >= queuePriority) {
+          expect(read({ priority }, {}, defaults).queuePriority).toBe(priority);
+          expect(read(undefined, header, defaults).queuePriority).toBe(priority);
+        } else {
+          expect(refusal({ priority }, {}, defaults).param).toBe('x-gateway.priority');
+          expect(refusal(undefined, header, defaults).param).toBe('x-signalbox-priority');
+        }
+      }
+    }
+  });
+
+  test('that is more urgent than its key is told what the key allows and who can change that', () => {
+    expect(refusal({ priority: 2 }).message).toBe(
+      'The field "x-gateway.priority" is 2, which is more urgent than this API key allows. Send a number from 5 to 9, leave it out, or have the operator give the key a lower "queue_priority".',
     );
   });
 
@@ -112,6 +144,13 @@ describe('what a client says to the gateway', () => {
     [{ tags: ['x'.repeat(65)] }, 'x-gateway.tags[0]'],
     [{ tags: Array.from({ length: 17 }, (_, at) => `t${at}`) }, 'x-gateway.tags'],
     [{ drop_unsupported: 'true' }, 'x-gateway.drop_unsupported'],
+    [{ priority: 4 }, 'x-gateway.priority'],
+    [{ priority: 10 }, 'x-gateway.priority'],
+    [{ priority: -1 }, 'x-gateway.priority'],
+    [{ priority: 5.5 }, 'x-gateway.priority'],
+    [{ priority: '7' }, 'x-gateway.priority'],
+    [{ priority: 'high' }, 'x-gateway.priority'],
+    [{ priority: null }, 'x-gateway.priority'],
     [{ cache: true }, 'x-gateway.cache'],
     [{ cache: { ttl: 60 } }, 'x-gateway.cache'],
     [{ cache: 'no' }, 'x-gateway.cache'],
@@ -132,6 +171,11 @@ describe('what a client says to the gateway', () => {
     [{ 'x-signalbox-metadata': '{"a":1}' }, 'x-signalbox-metadata.a'],
     [{ 'x-signalbox-tags': 'caf\u00e9' }, 'x-signalbox-tags'],
     [{ 'x-signalbox-drop-unsupported': 'yes' }, 'x-signalbox-drop-unsupported'],
+    [{ 'x-signalbox-priority': '4' }, 'x-signalbox-priority'],
+    [{ 'x-signalbox-priority': '10' }, 'x-signalbox-priority'],
+    [{ 'x-signalbox-priority': '-5' }, 'x-signalbox-priority'],
+    [{ 'x-signalbox-priority': 'low' }, 'x-signalbox-priority'],
+    [{ 'x-signalbox-priority': '' }, 'x-signalbox-priority'],
     [{ 'x-signalbox-drop-unsupported': 'true, true' }, 'x-signalbox-drop-unsupported'],
     [{ 'x-signalbox-cache': 'true' }, 'x-signalbox-cache'],
     [{ 'x-signalbox-cache': 'semantic' }, 'x-signalbox-cache'],
@@ -153,7 +197,8 @@ describe('what a client says to the gateway', () => {
   });
 
   test('whatever it is, is read or refused, and what is read keeps the bounds', () => {
-    const member = fc.constantFrom('timeout', 'provider', 'metadata', 'tags', 'drop_unsupported', 'cache');
+    const names = ['timeout', 'provider', 'metadata', 'tags', 'drop_unsupported', 'priority', 'cache'];
+    const member = fc.constantFrom(...names);
     const gateway = fc.oneof(
       fc.jsonValue(),
       fc.dictionary(
@@ -168,7 +213,8 @@ describe('what a client says to the gateway', () => {
     fc.assert(
       fc.property(gateway, (said) => {
         try {
-          const { timeoutMs = 1, metadata, tags } = read(said);
+          const { timeoutMs = 1, metadata, tags, queuePriority } = read(said);
+          expect([5, 6, 7, 8, 9]).toContain(queuePriority);
           expect(timeoutMs).toBeGreaterThanOrEqual(1);
           expect(Object.keys(metadata).length).toBeLessThanOrEqual(16);
           expect(tags.length).toBeLessThanOrEqual(16);

@@ -19,6 +19,8 @@ export interface RequestOptions {
   /** The client's own words about this request, recorded with its usage. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
+  /** How urgent it is where it has to wait for a place; 0 is the most urgent. */
+  readonly queuePriority: number;
   /** Whether the answer tells in a header where the request went. */
   readonly wantsTrail: boolean;
 }
@@ -30,11 +32,11 @@ interface OptionRow {
   /** What the text of a header would be in a body. */
   fromHeader(text: string): unknown;
   /** `where` is the option as the client wrote it. */
-  read(value: unknown, where: string): Partial<RequestOptions>;
+  read(value: unknown, where: string, defaults: OptionDefaults): Partial<RequestOptions>;
 }
 
-/** Of the key: what holds where the request itself says nothing. */
-export type OptionDefaults = Pick<RequestOptions, 'dropsUnsupported'>;
+/** Of the key: what holds where the request itself says nothing; and no request is more urgent than its key. */
+export type OptionDefaults = Pick<RequestOptions, 'dropsUnsupported' | 'queuePriority'>;
 
 const GATEWAY = 'x-gateway';
 const HEADER_PREFIX = 'x-signalbox-';
@@ -82,6 +84,12 @@ const rows: readonly OptionRow[] = [
     read: (value, where) => ({ tags: readTags(value, where) }),
   },
   {
+    member: 'priority',
+    header: 'x-signalbox-priority',
+    fromHeader: (text) => (/^\d+$/.test(text) ? Number(text) : text),
+    read: (value, where, { queuePriority }) => ({ queuePriority: readPriority(value, where, queuePriority) }),
+  },
+  {
     member: 'debug',
     header: 'x-signalbox-debug',
     fromHeader: booleanOf,
@@ -104,7 +112,7 @@ const rows: readonly OptionRow[] = [
 const members = new Map(rows.map((row) => [row.member, row]));
 const headerNames = new Set(rows.map(({ header }) => header));
 
-const nothingSaid: Omit<RequestOptions, 'dropsUnsupported'> = Object.freeze({
+const nothingSaid: Omit<RequestOptions, keyof OptionDefaults> = Object.freeze({
   timeoutMs: undefined,
   provider: undefined,
   metadata: Object.freeze({}),
@@ -119,7 +127,8 @@ export function readRequestOptions(
   defaults: OptionDefaults,
 ): RequestOptions {
   if (gateway !== undefined && !isObject(gateway)) throw refused(GATEWAY, 'an object');
-  let options: RequestOptions = { ...nothingSaid, dropsUnsupported: defaults.dropsUnsupported };
+  const { dropsUnsupported, queuePriority } = defaults;
+  let options: RequestOptions = { ...nothingSaid, dropsUnsupported, queuePriority };
   for (const name in headers) {
     if (name.startsWith(HEADER_PREFIX) && !headerNames.has(name)) throw unknownOption(name, headerNames);
   }
@@ -127,12 +136,12 @@ export function readRequestOptions(
     const text = headers[header];
     if (typeof text !== 'string' || (gateway && Object.hasOwn(gateway, member))) continue;
     if (!ASCII.test(text)) throw refused(header, 'printable ASCII; the member "x-gateway" takes any text');
-    options = { ...options, ...read(fromHeader(text.trim()), header) };
+    options = { ...options, ...read(fromHeader(text.trim()), header, defaults) };
   }
   for (const [member, value] of Object.entries(gateway ?? {})) {
     const row = members.get(member);
     if (!row) throw unknownOption(member, members.keys());
-    options = { ...options, ...row.read(value, `${GATEWAY}.${member}`) };
+    options = { ...options, ...row.read(value, `${GATEWAY}.${member}`, defaults) };
   }
   return options;
 }
@@ -175,6 +184,20 @@ function readTags(value: unknown, where: string): readonly string[] {
     readWord(tag, `${where}[${index}]`, 'a text', { lengthMax: limits.requestTagLengthMax }),
   );
   return [...new Set(tags)];
+}
+
+/** Refused instead of corrected: a client that is served later than it asked for would look for the fault elsewhere. */
+function readPriority(value: unknown, where: string, ofKey: number): number {
+  const most = limits.queuePriorityMax;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 0 || value > most) {
+    throw refused(where, `a whole number from 0, the most urgent, to ${most}`);
+  }
+  if (value >= ofKey) return value;
+  throw new SignalboxError(
+    'invalid_request',
+    `The ${kindOf(where)} "${where}" is ${value}, which is more urgent than this API key allows. Send a number from ${ofKey} to ${most}, leave it out, or have the operator give the key a lower "queue_priority".`,
+    { param: where },
+  );
 }
 
 function readWord(value: unknown, where: string, what: string, { lengthMax }: { lengthMax: number }): string {

@@ -202,6 +202,7 @@ describe('keys', () => {
       expiresAtMs: 5000,
       dropsUnsupported: false,
       metadata: {},
+      queuePriority: 5,
     });
     expect(['gpt-4o', 'gpt-4o-mini', 'claude-x'].map((name) => principal?.mayUse(name))).toEqual([
       true,
@@ -221,6 +222,17 @@ describe('keys', () => {
     expect(principal?.expiresAtMs).toBe(Number.POSITIVE_INFINITY);
     const dropping = source.key('key_3', { dropUnsupported: true });
     expect((await snapshotOf(source)).keys.find(dropping)?.dropsUnsupported).toBe(true);
+  });
+
+  test.each([
+    [0, 0],
+    [7, 7],
+    [undefined, 5],
+    [12, 9],
+  ])('that are told to wait with the urgency %s wait with %s', async (queuePriority, expected) => {
+    const source = new ConfigurationSource();
+    const presented = source.key('key_1', queuePriority === undefined ? {} : { queuePriority });
+    expect((await snapshotOf(source)).keys.find(presented)?.queuePriority).toBe(expected);
   });
 
   test('may trade places in one transfer', async () => {

@@ -4,6 +4,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { ApiKeySchema, ResourceType } from '#proto/signalbox/config/v1/config_pb.ts';
 import { apiKeyHmac, isWellFormedApiKey, preparePepper } from '#shared/crypto/api-key.ts';
+import { limits } from '#shared/limits.ts';
 import type { Slices } from '#shared/slices.ts';
 import { everything, matchesAny } from '../rules/name-patterns.ts';
 import type { RefusalReason } from './receiver.ts';
@@ -101,6 +102,7 @@ function compilePrincipal(
       expiresAtMs: key.expiresAtMs === 0n ? Number.POSITIVE_INFINITY : Number(key.expiresAtMs),
       dropsUnsupported: key.dropUnsupported,
       metadata: Object.keys(key.metadata).length === 0 ? noMetadata : Object.freeze({ ...key.metadata }),
+      queuePriority: Math.min(key.queuePriority ?? limits.queuePriorityDefault, limits.queuePriorityMax),
     });
     return { hmac: hmacText(key.hmac), principal };
   } catch {

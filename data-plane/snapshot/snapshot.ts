@@ -127,6 +127,8 @@ export interface Principal {
   readonly dropsUnsupported: boolean;
   /** What the operator says of the key; rules look at it. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** How urgent its requests are where they do not say, and may be at most; 0 is the most urgent. */
+  readonly queuePriority: number;
 }
 
 /** Finds who presented a key. Its cost does not depend on how many keys there are. */

@@ -460,6 +460,7 @@ describe('bodies of every shape', () => {
       'metadata',
       'tags',
       'drop_unsupported',
+      'priority',
       'cache',
       'tag',
     );

@@ -143,6 +143,7 @@ export function principalOf(keyId: string, sketch: Partial<Principal> = {}): Pri
     expiresAtMs: Number.POSITIVE_INFINITY,
     dropsUnsupported: false,
     metadata: {},
+    queuePriority: limits.queuePriorityDefault,
     ...sketch,
   };
 }

@@ -179,47 +179,72 @@ test('those of one key and priority who want the same go in as they came', async
   );
 });
 
-test('while a key waits for its turn, no other of its priority has more than one', async () => {
+test('the urgent go first, and while a key waits for its turn, no other of its priority has more than one', async () => {
   const single: GateSubject = { id: 'provider:a', concurrencyMax: 1, waitingMax: 1000, waitMsMax: 60_000 };
   const arrivals = fc.array(
-    fc.record({ principal: fc.constantFrom('p', 'q', 'r', 's'), releases: fc.nat({ max: 1 }) }),
+    fc.record({
+      principal: fc.constantFrom('p', 'q', 'r', 's'),
+      priority: fc.constantFrom(0, 5, 9),
+      releases: fc.nat({ max: 1 }),
+    }),
     { minLength: 10, maxLength: 120 },
   );
   await fc.assert(
     fc.asyncProperty(arrivals, async (list) => {
       const gate = new Gate({ clock: systemClock });
-      const deadlineMs = Number.POSITIVE_INFINITY;
-      const asked = { subjects: [single], priority: 0, deadlineMs };
-      let holder = (await gate.enter({ ...asked, principal: 'holder' })) as Lease;
-      let overtaken = 0;
-      /** For each key that waits: whose turns it has seen go by since it began to. */
-      const seen = new Map<string, string[]>();
-      const counts = new Map<string, number>();
-      const wait = (principal: string) => {
-        if ((counts.get(principal) ?? 0) === 0) seen.set(principal, []);
-        counts.set(principal, (counts.get(principal) ?? 0) + 1);
-        void (gate.enter({ ...asked, principal }) as Promise<Lease>).then((lease) => {
+      const asked = { subjects: [single], deadlineMs: Number.POSITIVE_INFINITY };
+      let holder = (await gate.enter({ ...asked, principal: 'holder', priority: 0 })) as Lease;
+      const turns = new Turns();
+      for (const { principal, priority, releases } of list) {
+        turns.wait(principal, priority);
+        void (gate.enter({ ...asked, principal, priority }) as Promise<Lease>).then((lease) => {
           holder = lease;
-          for (const [other, others] of seen) if (other !== principal) others.push(principal);
-          counts.set(principal, counts.get(principal)! - 1);
-          if (counts.get(principal) === 0) seen.delete(principal);
-          else seen.set(principal, []);
-          for (const others of seen.values()) if (new Set(others).size < others.length) overtaken += 1;
+          turns.serve(principal, priority);
         });
-      };
-      for (const { principal, releases } of list) {
-        wait(principal);
         if (releases === 1) holder.release();
         await promisesKept();
-        if (gate.size === 0) break;
       }
       while (gate.read('provider:a').inside > 0) {
         holder.release();
         await promisesKept();
       }
-      expect(overtaken).toBe(0);
-      expect([...counts.values()].every((count) => count === 0)).toBe(true);
+      expect(turns.unfair).toEqual([]);
+      expect(turns.waiting).toBe(0);
     }),
     { numRuns: 100 },
   );
 });
+
+/** Of one place: the keys that wait at each priority, and whose turns each has seen go by since it began to. */
+class Turns {
+  readonly unfair: string[] = [];
+  readonly #levels = new Map<number, Map<string, { count: number; others: string[] }>>();
+
+  get waiting(): number {
+    return [...this.#levels.values()].reduce((sum, level) => sum + level.size, 0);
+  }
+
+  wait(principal: string, priority: number): void {
+    const level = this.#levels.get(priority) ?? new Map<string, { count: number; others: string[] }>();
+    this.#levels.set(priority, level);
+    const own = level.get(principal) ?? { count: 0, others: [] };
+    level.set(principal, own);
+    own.count += 1;
+  }
+
+  serve(principal: string, priority: number): void {
+    for (const [other, { size }] of this.#levels) {
+      if (other < priority && size > 0) this.unfair.push(`${priority} went before ${other}`);
+    }
+    const level = this.#levels.get(priority)!;
+    const own = level.get(principal)!;
+    own.count -= 1;
+    own.others = [];
+    if (own.count === 0) level.delete(principal);
+    for (const [waiting, { others }] of level) {
+      if (waiting === principal) continue;
+      if (others.includes(principal)) this.unfair.push(`${principal} went twice while ${waiting} waited`);
+      others.push(principal);
+    }
+  }
+}

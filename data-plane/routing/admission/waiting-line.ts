@@ -1,6 +1,7 @@
 // Those who wait for one place, in the order in which they are let in: the urgent ones first, among equally urgent ones each API key in
 // turn, and of one key whoever came first. A key that was served goes to the end of its level, so a key with a thousand requests in line
-// costs another key with one request a single turn.
+// costs another key with one request a single turn. Urgency has no such bound: as long as the urgent keep coming, the patient wait,
+// until their time is up. Whoever gives out urgency says how many may have it.
 import { limits } from '#shared/limits.ts';
 
 export interface InLine {
