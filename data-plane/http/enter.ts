@@ -21,6 +21,7 @@ export async function enter({ gate, exchange, route, chosen, deadlineMs }: Enter
   const subjects = subjectsOf(route, chosen);
   if (subjects.length === 0) return noLease;
   const waiting = new AbortController();
+  const { listener } = exchange;
   exchange.listener = { onStop: (reason) => waiting.abort(reason) };
   try {
     const { keyId: principal, queuePriority: priority } = exchange;
@@ -28,7 +29,7 @@ export async function enter({ gate, exchange, route, chosen, deadlineMs }: Enter
   } catch (thrown) {
     throw SignalboxError.from(thrown);
   } finally {
-    exchange.listener = undefined;
+    exchange.listener = listener;
   }
 }
 

@@ -8,10 +8,13 @@ import { readError } from '../dialects/read-error.ts';
 import type { Credential } from '../providers/credential.ts';
 import { endpointPath } from '../providers/provider.ts';
 import { requireWelcome } from '../realtime/server-event.ts';
+import type { Lease } from '../routing/admission/gate.ts';
 import { mostInformative } from '../routing/failures.ts';
-import type { Deployment } from '../snapshot/snapshot.ts';
+import type { ChosenTarget } from '../routing/targets.ts';
+import type { Deployment, Route } from '../snapshot/snapshot.ts';
 import type { MessageSocket, ReceivedMessage } from '../upstream/message-socket.ts';
 import type { GatewayContext } from './context.ts';
+import { enter } from './enter.ts';
 import type { Exchange } from './exchange.ts';
 import { leadsNowhere, targetsFor } from './failover.ts';
 import type { PlacedRequest } from './place-request.ts';
@@ -36,7 +39,7 @@ interface Opening {
 /** Rejects with the reason of the signal, or with the failure that tells the caller most. */
 export async function openSession(
   opening: Opening,
-  { candidates, refusals }: Pick<PlacedRequest, 'candidates' | 'refusals'>,
+  { candidates, refusals, failover }: Pick<PlacedRequest, 'candidates' | 'refusals' | 'failover'>,
 ): Promise<OpenedSession> {
   const { context, exchange, task, signal } = opening;
   const failures: SignalboxError[] = [...refusals];
@@ -48,14 +51,16 @@ export async function openSession(
       targets.impossible();
       continue;
     }
-    exchange.attempts += 1;
     try {
-      return await openAt(opening, {
+      const lease = await enterFor(opening, chosen, failover.route);
+      exchange.attempts += 1;
+      const target = {
         deployment,
         key: chosen.key,
         attemptNumber: exchange.attempts,
         why: chosen.candidate.why,
-      });
+      };
+      return await openWith(lease, opening, target);
     } catch (thrown) {
       const error = SignalboxError.from(thrown);
       signal.throwIfAborted();
@@ -65,6 +70,27 @@ export async function openSession(
     }
   }
   throw mostInformative(failures) ?? leadsNowhere(task);
+}
+
+function enterFor(
+  { context: { gate, limits, attempts }, exchange }: Opening,
+  chosen: ChosenTarget,
+  route: Route | undefined,
+): Promise<Lease> {
+  const deadlineMs = attempts.clock.monotonicMs() + limits.upstreamTimeoutMs;
+  return enter({ gate, exchange, route, chosen, deadlineMs });
+}
+
+/** A session is inside for as long as it lasts. */
+async function openWith(lease: Lease, opening: Opening, target: Target): Promise<OpenedSession> {
+  try {
+    const opened = await openAt(opening, target);
+    opening.exchange.response.once('close', () => lease.release());
+    return opened;
+  } catch (thrown) {
+    lease.release();
+    throw thrown;
+  }
 }
 
 async function openAt(opening: Opening, target: Target): Promise<OpenedSession> {

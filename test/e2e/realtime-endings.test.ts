@@ -235,3 +235,18 @@ test('sessions are counted as requests are', async () => {
   expect(text).toContain('signalbox_requests_total{operation="realtime",status="101"} 1');
   expect(text).toContain('signalbox_tokens_total{provider="voice",meter="output_audio"} 40');
 });
+
+test('a session takes its place for as long as it lasts', async () => {
+  await start();
+  const first = await openSession(gateway, 'one-at-a-time');
+  expect((await refusalOf(openSession(gateway, 'one-at-a-time'))).status).toBe(503);
+  first.socket.close();
+  await first.closed;
+  await expect
+    .poll(async () => {
+      const session = await openSession(gateway, 'one-at-a-time').catch(() => undefined);
+      session?.socket.close();
+      return session !== undefined;
+    })
+    .toBe(true);
+});

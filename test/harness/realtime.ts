@@ -21,6 +21,7 @@ export function realtimeGateway(fake: FakeRealtime, options: RealtimeOptions = {
     deployments: [
       ...realtimeModels.map((model) => named(model)),
       named('renamed', 'chunks-1'),
+      { ...named('one-at-a-time', 'ok.chunks-2'), concurrencyMax: 1 },
       named('loud', 'loud.chunks-400'),
       named('broken', 'error-500'),
       named('mute', 'says-nothing'),
