@@ -23,7 +23,7 @@ import type { Principal, Snapshot } from '../snapshot/snapshot.ts';
 import type { GatewayContext } from './context.ts';
 import { type DescribedRequest, readDescribed } from './explain-body.ts';
 import { leadsNowhere, passedOver } from './failover.ts';
-import { shorterOf } from './failover-rules.ts';
+import { failoverRules, shorterOf } from './failover-rules.ts';
 import { onlyAt, unknownModel } from './place-request.ts';
 import { type RequestOptions, readRequestOptions } from './request-options.ts';
 import { SourcedRequest } from './routed-request.ts';
@@ -58,14 +58,22 @@ export function explainRequest(
     clock,
   );
   const nowMs = clock.monotonicMs();
-  const explanation = explain({
-    snapshot,
-    name: model,
+  const planOptions = {
     state: routing,
-    keyUsage,
     random: context.random,
     nowMs,
     request: requestOf(context, asked, described, { principal, options }),
+  };
+  const mayAnswer = ({ deployment }: Pick<Candidate, 'deployment'>): boolean =>
+    notThere(options.provider, deployment.provider.name) === undefined;
+  const { timeoutMs } = options;
+  const explanation = explain({
+    ...planOptions,
+    snapshot,
+    name: model,
+    keyUsage,
+    instead: (code, plan) =>
+      failoverRules(plan, { snapshot, timeoutMs, options: planOptions, mayAnswer }).insteadAfter(code),
     attemptsMax: context.limits.attemptsPerRequestMax,
     exclusion: ({ deployment }) => refused ?? notThere(options.provider, deployment.provider.name),
     objection: (candidate) => objectionTo(task, candidate),

@@ -1,7 +1,7 @@
 // What a route says of failing over, made ready for one request: how long one attempt may take, and who is asked instead when a prompt
 // was too long or a filter refused it. Those are planned only when it comes to that.
 import type { ErrorCode } from '#shared/errors.ts';
-import { type Candidate, type PlanOptions, planFor } from '../routing/plan.ts';
+import { type Candidate, type Plan, type PlanOptions, planFor } from '../routing/plan.ts';
 import type { Route, Snapshot } from '../snapshot/snapshot.ts';
 
 export interface FailoverRules {
@@ -19,14 +19,10 @@ export interface FailoverRules {
 
 export interface RuledRequest {
   readonly snapshot: Snapshot;
-  /** Undefined where the caller named a model. */
-  readonly route: Route | undefined;
   /** What the caller gave the request. */
   readonly timeoutMs: number | undefined;
-  /** Whether a rule says that nobody else is to be asked. */
-  readonly isPinned: boolean;
-  /** With what the rules of the route forbid. */
-  readonly plan: PlanOptions;
+  /** As it was planned with. */
+  readonly options: PlanOptions;
   readonly mayAnswer: (candidate: Candidate) => boolean;
 }
 
@@ -35,8 +31,9 @@ const instead: Partial<Record<ErrorCode, 'contextWindowFallbacks' | 'contentPoli
   content_filtered: 'contentPolicyFallbacks',
 };
 
-export function failoverRules(request: RuledRequest): FailoverRules {
-  const { route, timeoutMs } = request;
+export function failoverRules(plan: Plan, request: RuledRequest): FailoverRules {
+  const { snapshot, timeoutMs } = request;
+  const route = snapshot.routes.get(plan.route);
   const totalMs = shorterOf(timeoutMs, route);
   const multiple = route?.failoverTimeoutMultiple ?? 1;
   return {
@@ -46,7 +43,7 @@ export function failoverRules(request: RuledRequest): FailoverRules {
     continuesStreams: route?.streamRecovery === 'continue',
     insteadAfter: (code) => {
       const list = instead[code];
-      return list === undefined || request.isPinned ? [] : planned(request, route?.[list] ?? []);
+      return list === undefined || plan.isPinned ? [] : planned(plan, request, route?.[list] ?? []);
     },
   };
 }
@@ -58,13 +55,15 @@ export function shorterOf(timeoutMs: number | undefined, route: Route | undefine
   return Math.min(timeoutMs, ofRoute);
 }
 
+/** What the rules of the route forbid holds for these, too. */
 function planned(
-  { snapshot, plan, mayAnswer }: RuledRequest,
+  { restrictions }: Plan,
+  { snapshot, options, mayAnswer }: RuledRequest,
   names: readonly string[],
 ): readonly Candidate[] {
   const found = new Map<string, Candidate>();
   for (const name of names) {
-    for (const candidate of planFor(snapshot, name, plan)?.candidates ?? []) {
+    for (const candidate of planFor(snapshot, name, { ...options, restrictions })?.candidates ?? []) {
       const { id } = candidate.deployment;
       if (mayAnswer(candidate) && !found.has(id)) found.set(id, candidate);
     }

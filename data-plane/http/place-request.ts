@@ -65,8 +65,7 @@ export function placeRequest(
     exchange.trail.passedOver(deployment.id, reason.code, exchange.elapsedMs());
   }
   const { provider, timeoutMs } = options;
-  const route = snapshot.routes.get(plan.route);
-  const deadlineMs = shorterOf(timeoutMs, route);
+  const deadlineMs = shorterOf(timeoutMs, snapshot.routes.get(plan.route));
   if (deadlineMs !== undefined) exchange.limitTime(deadlineMs);
   return {
     identity: {
@@ -80,12 +79,10 @@ export function placeRequest(
     options,
     candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan, model),
     refusals: refusalsOf(plan),
-    failover: failoverRules({
+    failover: failoverRules(plan, {
       snapshot,
-      route,
-      isPinned: plan.isPinned,
       timeoutMs,
-      plan: { ...planOptions, restrictions: plan.restrictions },
+      options: planOptions,
       mayAnswer: ({ deployment }) => provider === undefined || deployment.provider.name === provider,
     }),
     answeredBy: ({ deployment, via }) => {

@@ -37,6 +37,7 @@ function optionsFor(snapshot: Snapshot, name: string, more: Partial<ExplainOptio
     nowMs: NOW_MS,
     request,
     attemptsMax: limits.attemptsPerRequestMax,
+    instead: () => [],
     exclusion: () => undefined,
     objection: () => undefined,
     ...more,

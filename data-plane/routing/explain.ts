@@ -1,7 +1,7 @@
 // Where a request would go, and why, without sending it: the very plan and the very walk that a real request takes, over a state that
 // forgets what was chosen with it. Nobody's turn is used up, no retry is spent and nothing is counted. Where lots decide, they are drawn
 // several times, so that the answer says how likely it is and not only how it came out once.
-import { SignalboxError } from '#shared/errors.ts';
+import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import type { LeftOut } from '../rules/choose.ts';
 import type { ProviderKey, Snapshot } from '../snapshot/snapshot.ts';
@@ -17,6 +17,8 @@ export interface ExplainOptions extends PlanOptions {
   readonly name: string;
   readonly keyUsage: KeyUsage;
   readonly attemptsMax: number;
+  /** Who is asked instead where all others are known to fail so; empty where nobody is. */
+  readonly instead: (code: ErrorCode, plan: Plan) => readonly Candidate[];
   /** Why this candidate is left out from the start; undefined when it is not. */
   readonly exclusion: (candidate: Candidate) => SignalboxError | undefined;
   /** Why it cannot be asked for this when its turn comes; undefined when it can. */
@@ -75,7 +77,7 @@ export function explain(given: ExplainOptions): Explanation | undefined {
   const rehearsed = rehearse(options, given.attemptsMax);
   if (rehearsed === undefined) return undefined;
   const { snapshot, state, attemptsMax, nowMs, name } = options;
-  const { plan, asked } = rehearsed;
+  const { plan, refusals, asked } = rehearsed;
   const firsts = drawFirsts(options);
   const route = snapshot.routes.get(plan.route);
   const budget = state.rehearsal().budgetOf(plan.route === '' ? name : plan.route);
@@ -86,7 +88,7 @@ export function explain(given: ExplainOptions): Explanation | undefined {
     rules: plan.trail,
     left: plan.left,
     mirrors: plan.mirrors,
-    refusals: refusalsOf(plan),
+    refusals,
     candidates: [
       ...inOrder(plan, asked).map((candidate) => explained(candidate, rehearsed, firsts, options)),
       ...plan.excluded.map((excluded) => leftOut(excluded, options)),
@@ -99,6 +101,7 @@ export function explain(given: ExplainOptions): Explanation | undefined {
 
 interface Rehearsal {
   readonly plan: Plan;
+  readonly refusals: readonly SignalboxError[];
   /** By deployment id, in the order of asking. */
   readonly asked: ReadonlyMap<string, ProviderKey | undefined>;
   /** By deployment id: why they were not asked when it was their turn. */
@@ -109,8 +112,11 @@ interface Rehearsal {
 function rehearse(options: ExplainOptions, askedMax: number): Rehearsal | undefined {
   const { snapshot, name, keyUsage, nowMs, random, exclusion, objection } = options;
   const state = options.state.rehearsal();
-  const plan = planFor(snapshot, name, { ...options, state });
-  if (plan === undefined) return undefined;
+  const found = planFor(snapshot, name, { ...options, state });
+  if (found === undefined) return undefined;
+  const refusals = refusalsOf(found);
+  const instead = refusals.flatMap(({ code }) => options.instead(code, found));
+  const plan = instead.length === 0 ? found : { ...found, candidates: instead };
   const asked = new Map<string, ProviderKey | undefined>();
   const refused = new Map<string, SignalboxError>();
   const targets = new Targets({
@@ -135,7 +141,7 @@ function rehearse(options: ExplainOptions, askedMax: number): Rehearsal | undefi
       targets.impossible();
     }
   }
-  return { plan, asked, refused };
+  return { plan, refusals, asked, refused };
 }
 
 const elsewhere = new SignalboxError('upstream_error', 'Another deployment is to be asked.');

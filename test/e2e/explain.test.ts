@@ -34,9 +34,18 @@ beforeAll(async () => {
       '  - { name: mixed, provider: claude, model: claude-5, priority: 1 }',
       '  - { name: mixed, provider: second, model: gpt-5, priority: 2 }',
       '  - { name: only-claude, provider: claude, model: claude-6 }',
+      '  - { name: short, provider: first, model: ok-short, context_tokens: 100, capabilities: [tools] }',
+      '  - { name: long, provider: second, model: ok-long }',
       'aliases: { quiet: calm }',
       'routes:',
       '  - { slug: everything, strategy: priority, models: [{ model: quiet }], fallbacks: [mixed] }',
+      '  - slug: ruled',
+      '    models: [{ model: short }]',
+      '    context_window_fallbacks: [long]',
+      '    mirrors: [{ to: long, when: { tags: copy } }]',
+      '    rules:',
+      '      - { name: staging, when: { headers: { x-environment: staging } }, pin: quiet }',
+      '      - { name: law, when: { tags: secret }, only: { providers: nobody } }',
     ].join('\n'),
   });
 });
@@ -68,10 +77,10 @@ async function explain(request: object, query = ''): Promise<Body> {
   return body;
 }
 
-async function ask(model: string, more: object = {}): Promise<Response> {
+async function ask(model: string, more: object = {}, headers: object = {}): Promise<Response> {
   const response = await fetch(`${up.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${up.key()}`, 'content-type': 'application/json' },
+    headers: { authorization: `Bearer ${up.key()}`, 'content-type': 'application/json', ...headers },
     body: JSON.stringify({ model, messages: [{ role: 'user', content: 'Hello' }], ...more }),
   });
   await response.arrayBuffer();
@@ -112,6 +121,45 @@ describe('an explanation', () => {
     expect(JSON.stringify(answer)).not.toContain('sk-');
     expect(first.requests()).toEqual([]);
     expect(second.requests()).toEqual([]);
+  });
+
+  test('tells what rules do, as a real request shows', async () => {
+    const headers = { 'X-Environment': 'staging' };
+    const answer = await explain({ model: 'ruled', headers });
+    expect(answer).toMatchObject({ rules: ['rule "staging": only quiet'], left_out: [], mirrors: [] });
+    expect(turns(answer)).toEqual([
+      ['first', 1],
+      ['second', 2],
+    ]);
+    const response = await ask('ruled', {}, headers);
+    expect(response.headers.get('x-signalbox-model')).toBe('calm');
+    expect((await explain({ model: 'ruled', tags: ['copy'] })).mirrors).toEqual(['long']);
+  });
+
+  test('tells whom rules leave out, and what the client is told', async () => {
+    const secret = { 'x-gateway': { tags: ['secret'] } };
+    const answer = await explain({ model: 'ruled', tags: ['secret'] });
+    expect(answer.refusal).toMatchObject({ code: 'excluded_by_rules' });
+    expect(answer.candidates).toMatchObject([
+      { deployment: 'short:first:ok-short', turn: null, passed_over: { code: 'excluded_by_rules' } },
+    ]);
+    expect((await ask('ruled', secret)).status).toBe(403);
+    expect(first.requests()).toEqual([]);
+  });
+
+  test('tells who cannot do it, and who is asked instead of one that is too small', async () => {
+    const picture = await explain({ model: 'ruled', vision: true });
+    expect(picture.refusal).toMatchObject({
+      code: 'unsupported_by_provider',
+      message: 'The deployment "short:first:ok-short" cannot do vision.',
+    });
+    const long = await explain({ model: 'ruled', input_tokens: 4000 });
+    expect(turns(long)).toEqual([
+      ['second', 1],
+      ['first', null],
+    ]);
+    const response = await ask('ruled', { messages: [{ role: 'user', content: 'x'.repeat(14_000) }] });
+    expect(response.headers.get('x-signalbox-model')).toBe('long');
   });
 
   test('follows aliases', async () => {
