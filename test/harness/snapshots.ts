@@ -12,7 +12,7 @@ import type {
   Route,
   Snapshot,
 } from '#data-plane/snapshot/snapshot.ts';
-import { limits } from '#shared/limits.ts';
+import { usualDeployment } from '#data-plane/snapshot/usual-deployment.ts';
 
 /** Any number of requests at once. */
 const unlimited: Capacity = { concurrencyMax: 0, waitingMax: 0, waitMsMax: 0 };
@@ -100,19 +100,11 @@ export function deploymentOf(
 ): Deployment {
   const upstreamModel = sketch.upstreamModel ?? model;
   return Object.freeze({
+    ...usualDeployment,
     id: `${provider.name}:${model}:${upstreamModel}`,
     model,
     provider,
     upstreamModel,
-    weight: 1,
-    priority: 1,
-    timeoutMs: limits.upstreamTimeoutMs,
-    region: '',
-    tags: [],
-    rpm: 0,
-    tpm: 0,
-    ...unlimited,
-    price: undefined,
     ...sketch,
   });
 }
