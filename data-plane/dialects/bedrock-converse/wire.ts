@@ -19,12 +19,6 @@ export const spoiltEnds: Readonly<Record<string, string>> = {
   malformed_tool_use: 'The model wrote a call of a tool that Bedrock could not read.',
 };
 
-export function refuse(field: string, reason: string): never {
-  throw new SignalboxError('unsupported_field', `The field "${field}" cannot be translated: ${reason}`, {
-    param: field,
-  });
-}
-
 export function unreadable(cause: unknown): SignalboxError {
   if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
   return new SignalboxError('upstream_invalid', 'The provider sent an answer that is not one of Converse.', {
