@@ -3,7 +3,7 @@
 // has ended. Usage is complete only at the end, so the last event repeats all of it.
 import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import type { BlockHead, Citation, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
+import type { BlockEvent, BlockHead, Citation, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import { type FoldedBlock, foldTurn } from '../../turn/fold.ts';
 import { type Signature, signatureText } from '../../turn/signature.ts';
 import { noUsage, type Usage } from '../../turn/usage.ts';
@@ -17,8 +17,6 @@ import { DIALECT, wireReasons } from './wire.ts';
 export function writer(_options: WriterOptions): Writer {
   return new MessageWriter();
 }
-
-type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'block-end' }>;
 
 interface OpenBlock {
   readonly turnIndex: number;
