@@ -1,29 +1,9 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  ask,
-  errorOf,
-  type FakeProvider,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { expect, test } from 'vitest';
+import { ask, errorOf, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  gateway = await startGateway();
-});
-
-afterEach(() => gateway.stop());
-afterAll(() => provider.stop());
+const { provider, gateway } = gatewayPerTest();
 
 const slow = 'slow-head-150ms';
 
