@@ -16,9 +16,10 @@ import { readEvent } from '../framing/sse.ts';
 import { parseJson } from '../json/parse.ts';
 import { scanObject, wantedKeys } from '../json/scan.ts';
 import { isObject, type JsonObject, objectsIn, textOf } from '../json/values.ts';
+import type { FoundUsage } from '../turn/usage.ts';
 import type { BodyReport, StreamReport, StreamTap } from './dialect.ts';
 import { errorInAnswer } from './openai-errors.ts';
-import { type FoundUsage, findUsage, usageAt, usageKeys } from './openai-usage.ts';
+import { findUsage, usageAt, usageKeys } from './openai-usage.ts';
 import { errorInStream } from './read-error.ts';
 
 interface ChunkTapOptions {

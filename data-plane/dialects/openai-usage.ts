@@ -3,13 +3,7 @@
 // The vendor need not be known: total_tokens tells which sum was meant.
 import { type ScannedObject, scanObject, wantedKeys } from '../json/scan.ts';
 import { isObject, type JsonObject } from '../json/values.ts';
-import { inputTotal, outputTotal, type Usage } from '../turn/usage.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  /** As the vendor sent it. */
-  readonly raw: string;
-}
+import { type FoundUsage, inputTotal, outputTotal, tokenCount, type Usage } from '../turn/usage.ts';
 
 /** The members in which usage may stand, for those who scan for more in the same pass. */
 export const usageKeys = ['usage', 'x_groq'] as const;
@@ -42,20 +36,20 @@ function parseUsage(raw: string): FoundUsage | undefined {
 }
 
 export function readUsage(wire: JsonObject): Usage {
-  const prompt = count(wire.prompt_tokens);
-  const completion = count(wire.completion_tokens);
-  const total = count(wire.total_tokens);
+  const prompt = tokenCount(wire.prompt_tokens);
+  const completion = tokenCount(wire.completion_tokens);
+  const total = tokenCount(wire.total_tokens);
   const promptDetails = isObject(wire.prompt_tokens_details) ? wire.prompt_tokens_details : {};
   const outputDetails = isObject(wire.completion_tokens_details) ? wire.completion_tokens_details : {};
 
-  const cacheRead = count(
+  const cacheRead = tokenCount(
     promptDetails.cached_tokens ??
       wire.prompt_cache_hit_tokens ??
       wire.cached_tokens ??
       wire.cache_read_input_tokens,
   );
-  const cacheWrite = count(promptDetails.cache_write_tokens ?? wire.cache_creation_input_tokens);
-  const reasoning = count(outputDetails.reasoning_tokens);
+  const cacheWrite = tokenCount(promptDetails.cache_write_tokens ?? wire.cache_creation_input_tokens);
+  const reasoning = tokenCount(outputDetails.reasoning_tokens);
   const cache = cacheRead + cacheWrite;
 
   const plain = prompt + completion;
@@ -66,12 +60,12 @@ export function readUsage(wire: JsonObject): Usage {
     cacheIsOutside ? prompt + cache : prompt,
     cacheRead,
     cacheWrite,
-    count(promptDetails.audio_tokens),
+    tokenCount(promptDetails.audio_tokens),
   );
   const [outputReasoning, outputAudio, , output] = take(
     reasoningIsOutside ? completion + reasoning : completion,
     reasoning,
-    count(outputDetails.audio_tokens),
+    tokenCount(outputDetails.audio_tokens),
     0,
   );
   return { input, inputCacheRead, inputCacheWrite, inputAudio, output, outputReasoning, outputAudio };
@@ -104,8 +98,4 @@ function take(whole: number, first: number, second: number, third: number): [num
   const two = Math.min(second, whole - one);
   const three = Math.min(third, whole - one - two);
   return [one, two, three, whole - one - two - three];
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
 }

@@ -1,6 +1,6 @@
 // Fields whose value is the same on the wire and in a canonical request, as tables: one row says where the value stands, what it is called
 // here and what it has to be.
-import { defined, type JsonObject, wrongType } from '../json/values.ts';
+import { defined, type JsonObject, rest, wrongType } from '../json/values.ts';
 import type { TurnRequest } from '../turn/request.ts';
 
 export interface PlainField {
@@ -26,6 +26,12 @@ export function scalarAt(wire: JsonObject, field: string, type: Scalar): unknown
   return value;
 }
 
+export function listAt(wire: JsonObject, field: string): readonly unknown[] {
+  const value = wire[field];
+  if (!Array.isArray(value)) throw wrongType(field, 'a list');
+  return value;
+}
+
 export function readPlain(wire: JsonObject, fields: readonly PlainField[]): Partial<TurnRequest> {
   return defined(
     Object.fromEntries(fields.map(({ wire: field, name, type }) => [name, scalarAt(wire, field, type)])),
@@ -43,4 +49,10 @@ export function plainNames(fields: readonly PlainField[]): Partial<Record<keyof 
 /** Which of them are written back from canonical values alone: all but those that were sent as null. */
 export function plainRestored(wire: JsonObject, fields: readonly PlainField[]): Record<string, boolean> {
   return Object.fromEntries(fields.map((field) => [field.wire, wire[field.wire] !== null]));
+}
+
+/** Every field that is not written back from canonical values alone, as it was sent. */
+export function unrestored(wire: JsonObject, isRestored: Readonly<Record<string, boolean>>): JsonObject {
+  const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
+  return rest(wire, restored) ?? {};
 }

@@ -1,41 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
-import {
-  ask,
-  errorOf,
-  type FakeProvider,
-  goodKey,
-  limitedKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { ask, errorOf, goodKey, limitedKey, plainSnapshot, startGateway } from '#test/harness/gateway.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 
-let provider: FakeProvider;
-let backup: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-  backup = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  backup.reset();
-  gateway = await startGateway({ snapshot: plainSnapshot(provider) });
-});
-
-afterEach(async () => {
-  await gateway.stop();
-});
-
-afterAll(async () => {
-  await provider.stop();
-  await backup.stop();
-});
+const { provider, backup, gateway } = gatewayPerTest(({ provider }) => ({
+  snapshot: plainSnapshot(provider),
+}));
 
 /** Routes `r` over scripts at the first provider and then the model `ok` at the second. */
 function routeOver(...scripts: string[]): void {

@@ -8,38 +8,23 @@ import {
   zstdCompressSync,
   zstdDecompressSync,
 } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import {
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { describe, expect, test } from 'vitest';
+import { goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf } from '#test/harness/snapshots.ts';
+import { gatewayPerFile } from '#test/harness/stage.ts';
 import { anthropic } from '../providers/anthropic.ts';
 
 const KIB = 1024;
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
+const { provider, gateway } = gatewayPerFile(({ provider }) => {
   const claude = providerOf('claude', { baseUrl: provider.baseUrl, kind: anthropic('anthropic') });
-  gateway = await startGateway({
+  return {
     snapshot: plainSnapshot(provider, {
       providers: [claude],
       deployments: Array.from({ length: 30 }, (_, at) => deploymentOf(`model-number-${at}`, claude)),
     }),
     limits: { requestBodyBytesMax: 256 * KIB, lingerMs: 50 },
-  });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await provider.stop();
+  };
 });
 
 interface Answer {

@@ -1,37 +1,19 @@
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import {
-  type FakeProvider,
-  goodKey,
-  limitedKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { expect, test } from 'vitest';
+import { goodKey, limitedKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { providerKeyOf, providerOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import { anthropic } from '../providers/anthropic.ts';
 import { fixedCredential } from '../providers/credential.ts';
 import { gemini } from '../providers/gemini.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
+const { provider, gateway } = gatewayPerTest(({ provider }) => {
   const keys = [
     providerKeyOf('one', { credential: fixedCredential({ 'x-goog-api-key': 'secret' }), rpm: 1 }),
   ];
   const google = providerOf('google', { baseUrl: provider.baseUrl, kind: gemini('gemini'), keys });
   const claude = providerOf('claude', { baseUrl: provider.baseUrl, kind: anthropic('anthropic') });
-  gateway = await startGateway({ snapshot: plainSnapshot(provider, { providers: [google, claude] }) });
+  return { snapshot: plainSnapshot(provider, { providers: [google, claude] }) };
 });
-
-afterEach(() => gateway.stop());
-afterAll(() => provider.stop());
 
 const ask = {
   messages: (model: string, more: object = {}, key = goodKey) =>

@@ -1,30 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import {
-  ask,
-  errorOf,
-  type FakeProvider,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { ask, errorOf, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, principalOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  // A client that gives up leaves a fresh connection behind, which nobody has to wait for here.
-  gateway = await startGateway({ limits: { lingerMs: 50 } });
-});
-
-afterEach(() => gateway.stop());
-afterAll(() => provider.stop());
+// A client that gives up leaves a fresh connection behind, which nobody has to wait for here.
+const { provider, gateway } = gatewayPerTest(() => ({ limits: { lingerMs: 50 } }));
 
 const slow = 'slow-head-150ms';
 

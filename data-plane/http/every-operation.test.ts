@@ -1,15 +1,9 @@
 // What a client says to the gateway means the same wherever it is said: every row of the tables of operations, present and
 // future, is asked with the same words, and whatever reaches the provider has none of them.
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf } from '#test/harness/snapshots.ts';
+import { gatewayPerFile } from '#test/harness/stage.ts';
 import { compatible } from '../providers/compatible.ts';
 import { operations } from './operations.ts';
 import { serviceOperations } from './services.ts';
@@ -28,27 +22,16 @@ const all = compatible('openai', {
   ],
 });
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
+const { provider, gateway } = gatewayPerFile(({ provider }) => {
   const openai = providerOf('openai', { baseUrl: provider.baseUrl, kind: all });
-  gateway = await startGateway({
+  return {
     snapshot: plainSnapshot(provider, {
       deployments: [
         deploymentOf('any', openai, { upstreamModel: 'ok' }),
         deploymentOf('silent', openai, { upstreamModel: 'never-head' }),
       ],
     }),
-  });
-});
-
-beforeEach(() => provider.reset());
-
-afterAll(async () => {
-  await gateway.stop();
-  await provider.stop();
+  };
 });
 
 /** Enough of everything for anything that can be asked; what an operation does not know is left out for it. */

@@ -1,37 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import {
-  ask,
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { describe, expect, test } from 'vitest';
+import { ask, goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { startRawServer } from '#test/harness/raw-server.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import { anthropic } from '../providers/anthropic.ts';
 import type { Route } from '../snapshot/snapshot.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  gateway = await startGateway({ limits: { upstreamIdleMs: 100 } });
-});
-
-afterEach(async () => {
-  await gateway.stop();
-});
-
-afterAll(async () => {
-  await provider.stop();
-});
+const { provider, gateway } = gatewayPerTest(() => ({ limits: { upstreamIdleMs: 100 } }));
 
 type Recovery = Route['streamRecovery'];
 

@@ -3,7 +3,6 @@
 // pressure, the client's leaving, and the journal for whatever changes something. What the provider answers is
 // understood and told again, because its ids are not the client's.
 import { SignalboxError } from '#shared/errors.ts';
-import { limits } from '#shared/limits.ts';
 import { runAttempt } from '../attempt/attempt.ts';
 import type { AttemptResult, AttemptServices, Target } from '../attempt/attempt-record.ts';
 import type { ClientAnswer } from '../attempt/relay.ts';
@@ -17,6 +16,7 @@ import { chooseKey } from '../routing/choose-key.ts';
 import { isAboutKey } from '../routing/failures.ts';
 import { keysExhausted } from '../routing/targets.ts';
 import type { Deployment, ProviderEntry, ProviderKey } from '../snapshot/snapshot.ts';
+import { usualDeployment } from '../snapshot/usual-deployment.ts';
 import { noUsage } from '../turn/usage.ts';
 import type { GatewayContext } from './context.ts';
 
@@ -109,24 +109,7 @@ function keyFor(
 
 /** The account itself, where attempts expect one of its models. */
 function accountOf(provider: ProviderEntry): Deployment {
-  return {
-    id: '',
-    model: '',
-    provider,
-    upstreamModel: '',
-    weight: 1,
-    priority: 1,
-    timeoutMs: limits.upstreamTimeoutMs,
-    region: '',
-    tags: [],
-    rpm: 0,
-    tpm: 0,
-    concurrencyMax: 0,
-    waitingMax: 0,
-    waitMsMax: 0,
-    price: undefined,
-    abilities: undefined,
-  };
+  return { ...usualDeployment, id: '', model: '', provider, upstreamModel: '' };
 }
 
 function passageFor(call: AccountCall, providerKey: string): UpstreamPassage {

@@ -1,33 +1,18 @@
 // Gemini's API as a surface: where it is asked, how a key comes in, in which forms a stream goes out, and that the same answer comes
 // from every kind of upstream.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { FAKE_SIGNATURE } from '#test/harness/fake-provider/gemini-answers.ts';
-import {
-  type FakeProvider,
-  goodKey,
-  limitedKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { goodKey, limitedKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import { anthropic } from '../providers/anthropic.ts';
 import { demoProvider } from '../providers/demo.ts';
 import { gemini } from '../providers/gemini.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
+const { provider, gateway } = gatewayPerTest(({ provider }) => {
   const google = providerOf('google', { baseUrl: provider.baseUrl, kind: gemini('gemini') });
   const claude = providerOf('claude', { baseUrl: provider.baseUrl, kind: anthropic('anthropic') });
-  gateway = await startGateway({
+  return {
     snapshot: plainSnapshot(provider, {
       providers: [google, claude, providerOf('demo', { kind: demoProvider })],
       deployments: [
@@ -37,11 +22,8 @@ beforeEach(async () => {
       ],
       routes: [routeOf('safe', ['bad-gemini', 'ok'])],
     }),
-  });
+  };
 });
-
-afterEach(() => gateway.stop());
-afterAll(() => provider.stop());
 
 const contents = [{ role: 'user', parts: [{ text: 'hello' }] }];
 

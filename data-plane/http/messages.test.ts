@@ -1,13 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import { anthropicMessages } from '../dialects/anthropic-messages/index.ts';
 import type { Dialect } from '../dialects/dialect.ts';
 import { openaiChat } from '../dialects/openai-chat/index.ts';
@@ -16,29 +10,7 @@ import { demoProvider } from '../providers/demo.ts';
 import { type FoldedTurn, foldTurn } from '../turn/fold.ts';
 import { checkTurn } from '../turn/grammar.ts';
 
-let provider: FakeProvider;
-let backup: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-  backup = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  backup.reset();
-  gateway = await startGateway({ snapshot: snapshotOver('ok') });
-});
-
-afterEach(async () => {
-  await gateway.stop();
-});
-
-afterAll(async () => {
-  await provider.stop();
-  await backup.stop();
-});
+const { provider, backup, gateway } = gatewayPerTest(() => ({ snapshot: snapshotOver('ok') }));
 
 /** `claude/<script>` and `fake/<script>` speak the two dialects; the routes lead from one to the other. */
 function snapshotOver(script: string) {

@@ -11,10 +11,10 @@ import { showLive, showReady } from './health.ts';
 import { showIndex, showMetrics } from './index-pages.ts';
 import { wholeAnswer } from './model-address.ts';
 import { listModels, modelsDialect, showModel } from './models.ts';
-import { geminiPaths, operations, runOperation } from './operations.ts';
+import { geminiPaths, type Operation, operations, runOperation } from './operations.ts';
 import { cancelResponse, deleteResponse, listInputItems, showResponse } from './responses.ts';
 import { type Match, Router } from './router.ts';
-import { runService, serviceOperations } from './services.ts';
+import { runService, type ServiceOperation, serviceOperations } from './services.ts';
 import { openRealtime } from './upgrade.ts';
 
 export type Route = {
@@ -30,25 +30,16 @@ export type Route = {
 const live: Route = { operation: 'health', access: 'open', methods: { GET: showLive } };
 const ready: Route = { operation: 'health', access: 'open', methods: { GET: showReady } };
 
-const turns = operations.flatMap((operation) => {
-  const route: Route = {
-    operation: operation.name,
-    dialect: operation.dialect,
-    access: 'key',
-    methods: { POST: runOperation.bind(undefined, operation) },
-  };
-  return operation.paths.map((path): [string, Route] => [path, route]);
-});
+/** Everything that is asked of a model: with POST, at each of its paths. */
+function asked({ name, dialect, paths }: Operation | ServiceOperation, run: KeyHandler): [string, Route][] {
+  const route: Route = { operation: name, dialect, access: 'key', methods: { POST: run } };
+  return paths.map((path) => [path, route]);
+}
 
-const services = serviceOperations.flatMap((operation) => {
-  const route: Route = {
-    operation: operation.name,
-    dialect: operation.dialect,
-    access: 'key',
-    methods: { POST: runService.bind(undefined, operation) },
-  };
-  return operation.paths.map((path): [string, Route] => [path, route]);
-});
+const turns = operations.flatMap((operation) => asked(operation, runOperation.bind(undefined, operation)));
+const services = serviceOperations.flatMap((operation) =>
+  asked(operation, runService.bind(undefined, operation)),
+);
 
 const keptResponses = ['/v1/responses', '/responses'].flatMap((path): [string, Route][] => {
   const route = { operation: 'responses', dialect: 'openai-responses', access: 'key' } as const;

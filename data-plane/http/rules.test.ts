@@ -1,34 +1,13 @@
 // Rules, canaries and what models can do, as clients meet them.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Capability } from '#shared/capabilities.ts';
-import {
-  type Ask,
-  ask,
-  errorOf,
-  type FakeProvider,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { type Ask, ask, errorOf, plainSnapshot } from '#test/harness/gateway.ts';
 import { rulesOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, principalOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import type { Deployment, Route } from '../snapshot/snapshot.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  gateway = await startGateway({ region: 'here' });
-});
-
-afterEach(() => gateway.stop());
-afterAll(() => provider.stop());
+const { provider, gateway } = gatewayPerTest(() => ({ region: 'here' }));
 
 const keys = {
   'sb-legal': principalOf('key_legal', { name: 'contracts', metadata: { team: 'legal' } }),

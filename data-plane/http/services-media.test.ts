@@ -1,21 +1,10 @@
 // Pictures and sound over the real surface: forms reach the provider as they came, sound passes while it is being made, and what
 // a provider charges by is written down where it says nothing itself.
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { compatible } from '#data-plane/providers/compatible.ts';
-import {
-  errorOf,
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { errorOf, goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
-
-let provider: FakeProvider;
-let backup: FakeProvider;
-let gateway: TestGateway;
+import { gatewayPerFile } from '#test/harness/stage.ts';
 
 const kind = compatible('openai', {
   services: [
@@ -36,11 +25,10 @@ const scripts = [
   'cut-after-0',
 ];
 
-beforeAll(async () => {
-  [provider, backup] = await Promise.all([startFakeProvider(), startFakeProvider()]);
+const { provider, gateway } = gatewayPerFile(({ provider, backup }) => {
   const fake = providerOf('media', { kind, baseUrl: provider.baseUrl });
   const second = providerOf('second', { kind, baseUrl: backup.baseUrl });
-  gateway = await startGateway({
+  return {
     snapshot: plainSnapshot(provider, {
       deployments: [
         deploymentOf('public', fake, { upstreamModel: 'ok' }),
@@ -52,17 +40,7 @@ beforeAll(async () => {
         routeOf('over-cut', ['cut-after-0', 'backup']),
       ],
     }),
-  });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await Promise.all([provider.stop(), backup.stop()]);
-});
-
-afterEach(() => {
-  provider.reset();
-  backup.reset();
+  };
 });
 
 function json(path: string, body: object, signal?: AbortSignal): Promise<Response> {

@@ -1,42 +1,29 @@
 // Embeddings, moderations and rankings over the real surface: bytes pass where they can, whatever is asked goes through the same
 // chain as a turn, and what was used is written down.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { bedrock } from '#data-plane/providers/bedrock.ts';
 import { cohere } from '#data-plane/providers/cohere.ts';
 import { compatible } from '#data-plane/providers/compatible.ts';
 import { demoProvider } from '#data-plane/providers/demo.ts';
 import type { Provider } from '#data-plane/providers/provider.ts';
 import { fakeVector } from '#test/harness/fake-provider/service-answers-embeddings.ts';
-import {
-  errorOf,
-  type FakeProvider,
-  goodKey,
-  limitedKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { errorOf, goodKey, limitedKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
-
-let provider: FakeProvider;
-let backup: FakeProvider;
-let gateway: TestGateway;
+import { gatewayPerFile } from '#test/harness/stage.ts';
 
 const everything = compatible('openai', {
   services: ['embeddings', 'moderations', 'rerank', 'images-generations', 'audio-speech'],
 });
 const input = ['one', 'zwölf'];
 
-beforeAll(async () => {
-  [provider, backup] = await Promise.all([startFakeProvider(), startFakeProvider()]);
+const { provider, gateway } = gatewayPerFile(({ provider, backup }) => {
   const at = (name: string, kind: Provider, fake = provider) =>
     providerOf(name, { kind, baseUrl: fake.baseUrl });
   const openai = at('openai', everything);
   const openaiBackup = at('backup', everything, backup);
   const chatOnly = at('chat-only', compatible('groq'));
   const invoking: Provider = { ...demoProvider, services: bedrockServices() };
-  gateway = await startGateway({
+  return {
     snapshot: plainSnapshot(provider, {
       deployments: [
         deploymentOf('ok', openai),
@@ -54,7 +41,7 @@ beforeAll(async () => {
         routeOf('over-demo', ['chat', 'demo']),
       ],
     }),
-  });
+  };
 });
 
 function bedrockServices(): Provider['services'] {
@@ -62,16 +49,6 @@ function bedrockServices(): Provider['services'] {
   return bedrock('bedrock', { family: 'bedrock', needsKey: true, modelPatterns: [] } as never, tools)
     .services;
 }
-
-afterAll(async () => {
-  await gateway.stop();
-  await Promise.all([provider.stop(), backup.stop()]);
-});
-
-afterEach(() => {
-  provider.reset();
-  backup.reset();
-});
 
 function post(path: string, body: object | string, { key = goodKey, headers = {} } = {}): Promise<Response> {
   return fetch(`${gateway.url}${path}`, {

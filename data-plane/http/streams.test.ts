@@ -1,40 +1,15 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  ask,
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { ask, goodKey, plainSnapshot, startGateway } from '#test/harness/gateway.ts';
 import { openRaw, rawRequest } from '#test/harness/raw-http.ts';
 import { deploymentOf, principalOf, providerOf, snapshotOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 import { fixedCredential } from '../providers/credential.ts';
 import type { LocalAnswer, Provider } from '../providers/provider.ts';
 import { noUsage } from '../turn/usage.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  provider.reset();
-  gateway = await startGateway({ snapshot: plainSnapshot(provider) });
-});
-
-afterEach(async () => {
-  await gateway.stop();
-});
-
-afterAll(async () => {
-  await provider.stop();
-});
+const { provider, gateway } = gatewayPerTest(({ provider }) => ({ snapshot: plainSnapshot(provider) }));
 
 const headers = { 'content-type': 'application/json', authorization: `Bearer ${goodKey}` };
 

@@ -1,37 +1,18 @@
 // HTTP/1.1 as it is written down, where clients, proxies and attackers differ: what a well-behaved client library never sends.
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { describe, expect, test, vi } from 'vitest';
+import { goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { openRaw, rawRequest } from '#test/harness/raw-http.ts';
+import { gatewayPerFile } from '#test/harness/stage.ts';
 
 const CHAT = '/v1/chat/completions';
 const key = { authorization: `Bearer ${goodKey}` };
 const json = { ...key, 'content-type': 'application/json' };
 const close = { connection: 'close' };
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-  gateway = await startGateway({
-    snapshot: plainSnapshot(provider),
-    limits: { requestHeaderBytesMax: 8192, requestHeadersMsMax: 500, requestBodyMsMax: 400, lingerMs: 60 },
-  });
-});
-
-beforeEach(() => provider.reset());
-
-afterAll(async () => {
-  await gateway.stop();
-  await provider.stop();
-});
+const { provider, gateway } = gatewayPerFile(({ provider }) => ({
+  snapshot: plainSnapshot(provider),
+  limits: { requestHeaderBytesMax: 8192, requestHeadersMsMax: 500, requestBodyMsMax: 400, lingerMs: 60 },
+}));
 
 /** Everything that comes back until the connection is closed. */
 async function exchange(bytes: string | Buffer): Promise<string> {

@@ -1,47 +1,34 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   ask,
   errorOf,
   expiredKey,
-  type FakeProvider,
   goodKey,
   limitedKey,
   plainSnapshot,
-  startFakeProvider,
   startGateway,
-  type TestGateway,
 } from '#test/harness/gateway.ts';
 import { openRaw, rawRequest } from '#test/harness/raw-http.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { gatewayPerFile } from '#test/harness/stage.ts';
 
 const KIB = 1024;
 const json = { 'content-type': 'application/json', authorization: `Bearer ${goodKey}` };
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
-  gateway = await startGateway({
-    snapshot: plainSnapshot(provider, {
-      deployments: [deploymentOf('other', providerOf('elsewhere'))],
-      aliases: { fast: 'ok' },
-      routes: [routeOf('smart', ['ok'])],
-    }),
-    limits: {
-      requestBodyBytesMax: 256 * KIB,
-      requestHeaderBytesMax: 8 * KIB,
-      requestHeadersMsMax: 400,
-      requestBodyMsMax: 300,
-      lingerMs: 100,
-    },
-  });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await provider.stop();
-});
+const { provider, gateway } = gatewayPerFile(({ provider }) => ({
+  snapshot: plainSnapshot(provider, {
+    deployments: [deploymentOf('other', providerOf('elsewhere'))],
+    aliases: { fast: 'ok' },
+    routes: [routeOf('smart', ['ok'])],
+  }),
+  limits: {
+    requestBodyBytesMax: 256 * KIB,
+    requestHeaderBytesMax: 8 * KIB,
+    requestHeadersMsMax: 400,
+    requestBodyMsMax: 300,
+    lingerMs: 100,
+  },
+}));
 
 function get(path: string, key?: string, method = 'GET') {
   return fetch(gateway.url + path, {

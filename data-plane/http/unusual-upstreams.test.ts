@@ -1,39 +1,17 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import {
-  ask,
-  errorOf,
-  type FakeProvider,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { ask, errorOf, plainSnapshot } from '#test/harness/gateway.ts';
 import { type RawServer, startRawServer } from '#test/harness/raw-server.ts';
 import { deploymentOf, providerOf } from '#test/harness/snapshots.ts';
+import { gatewayPerTest } from '#test/harness/stage.ts';
 
 const STREAM = 'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n';
 
-let good: FakeProvider;
-let gateway: TestGateway;
+const { provider: good, gateway } = gatewayPerTest(({ provider }) => ({ snapshot: plainSnapshot(provider) }));
 let odd: RawServer | undefined;
 
-beforeAll(async () => {
-  good = await startFakeProvider();
-});
-
-beforeEach(async () => {
-  good.reset();
-  gateway = await startGateway({ snapshot: plainSnapshot(good) });
-});
-
 afterEach(async () => {
-  await gateway.stop();
   await odd?.stop();
   odd = undefined;
-});
-
-afterAll(async () => {
-  await good.stop();
 });
 
 /** The model `m` is answered with these bytes, and where that fails, by a good provider; the model `alone` only with them. */

@@ -5,7 +5,8 @@ import { errorInStream, redact } from '../dialects/read-error.ts';
 import { scanObject, stringAt, wantedKeys } from '../json/scan.ts';
 import { isObject, type JsonObject, objectOf, textOf } from '../json/values.ts';
 import type { Outcome } from '../meter/ledger.ts';
-import { type FoundUsage, realtimeUsage } from './usage.ts';
+import type { FoundUsage } from '../turn/usage.ts';
+import { realtimeUsage } from './usage.ts';
 
 export type ServerEvent =
   | { readonly type: 'response-start'; readonly id: string }

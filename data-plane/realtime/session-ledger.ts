@@ -11,9 +11,8 @@ import {
 } from '../attempt/attempt-record.ts';
 import type { Outcome } from '../meter/ledger.ts';
 import type { Deployment } from '../snapshot/snapshot.ts';
-import { noUsage } from '../turn/usage.ts';
+import { type FoundUsage, noUsage } from '../turn/usage.ts';
 import type { ServerEvent } from './server-event.ts';
-import type { FoundUsage } from './usage.ts';
 
 export interface SessionLedgerOptions {
   readonly services: AttemptServices;

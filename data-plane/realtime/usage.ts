@@ -1,13 +1,7 @@
 // What a realtime session reports as used, taken apart into the disjoint vector: text and audio are told apart, and what was
 // cached is inside both.
 import { isObject, type JsonObject, objectOf } from '../json/values.ts';
-import type { Usage } from '../turn/usage.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  /** As the provider sent it. */
-  readonly raw: string;
-}
+import { type FoundUsage, tokenCount, type Usage } from '../turn/usage.ts';
 
 /** Undefined where there is none, or none in tokens: some transcriptions are counted in seconds. */
 export function realtimeUsage(value: unknown): FoundUsage | undefined {
@@ -16,13 +10,13 @@ export function realtimeUsage(value: unknown): FoundUsage | undefined {
   const inputDetails = detailsOf(value, 'input');
   const outputDetails = detailsOf(value, 'output');
   const cachedDetails = objectOf(inputDetails.cached_tokens_details);
-  const inputTotal = count(value.input_tokens);
-  const inputCacheRead = Math.min(count(inputDetails.cached_tokens), inputTotal);
-  const uncachedAudio = count(inputDetails.audio_tokens) - count(cachedDetails.audio_tokens);
+  const inputTotal = tokenCount(value.input_tokens);
+  const inputCacheRead = Math.min(tokenCount(inputDetails.cached_tokens), inputTotal);
+  const uncachedAudio = tokenCount(inputDetails.audio_tokens) - tokenCount(cachedDetails.audio_tokens);
   const inputAudio = between(uncachedAudio, inputTotal - inputCacheRead);
-  const outputTotal = count(value.output_tokens);
-  const outputAudio = between(count(outputDetails.audio_tokens), outputTotal);
-  const outputReasoning = between(count(outputDetails.reasoning_tokens), outputTotal - outputAudio);
+  const outputTotal = tokenCount(value.output_tokens);
+  const outputAudio = between(tokenCount(outputDetails.audio_tokens), outputTotal);
+  const outputReasoning = between(tokenCount(outputDetails.reasoning_tokens), outputTotal - outputAudio);
   const usage: Usage = {
     input: inputTotal - inputCacheRead - inputAudio,
     inputCacheRead,
@@ -42,8 +36,4 @@ function detailsOf(usage: JsonObject, side: 'input' | 'output'): JsonObject {
 
 function between(value: number, max: number): number {
   return Math.max(0, Math.min(value, max));
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
 }

@@ -5,13 +5,13 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
+import { strategyNames } from '#shared/routing-strategies.ts';
 import {
   anyAskedName,
   anyConditions,
   anySnapshot,
   type Condition,
   stateWith,
-  strategyNames,
 } from '#test/harness/any-routing.ts';
 import { routedOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';

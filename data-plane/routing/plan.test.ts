@@ -1,12 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import {
-  anyAskedName,
-  anyConditions,
-  anySnapshot,
-  stateWith,
-  strategyNames,
-} from '#test/harness/any-routing.ts';
+import { strategyNames } from '#shared/routing-strategies.ts';
+import { anyAskedName, anyConditions, anySnapshot, stateWith } from '#test/harness/any-routing.ts';
 import { routedOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
 import { seededRandom } from '#test/harness/vitals.ts';

@@ -1,7 +1,7 @@
 // What a public name means, asked in this order: an alias, a route, a model, `provider/model`, and last a bare name that
 // a provider claims by pattern. Pure look-ups over one snapshot; nothing here chooses.
-import { limits } from '#shared/limits.ts';
 import type { Deployment, ProviderEntry, Route, Snapshot } from '../snapshot/snapshot.ts';
+import { usualDeployment } from '../snapshot/usual-deployment.ts';
 
 export type Resolution =
   | { readonly kind: 'route'; readonly route: Route }
@@ -64,22 +64,6 @@ function claimed(
 
 /** A deployment that nobody configured: the provider is known, the model is taken at its word. */
 function undeclared(provider: ProviderEntry, model: string, priority: number): Deployment {
-  return {
-    id: `${provider.name}/${model}`,
-    model,
-    provider,
-    upstreamModel: model,
-    weight: 1,
-    priority,
-    timeoutMs: limits.upstreamTimeoutMs,
-    region: '',
-    tags: [],
-    rpm: 0,
-    tpm: 0,
-    concurrencyMax: 0,
-    waitingMax: 0,
-    waitMsMax: 0,
-    price: undefined,
-    abilities: undefined,
-  };
+  const id = `${provider.name}/${model}`;
+  return { ...usualDeployment, id, model, provider, upstreamModel: model, priority };
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { tapStream } from '#test/harness/read-stream.ts';
 import { type EventTapOptions, eventTap } from './event-tap.ts';
 import { soundTap } from './sound-tap.ts';
 
@@ -18,10 +19,7 @@ function stream(...events: readonly (object | string)[]): Buffer {
 }
 
 function pass(pieces: readonly Buffer[], given = options) {
-  const tap = eventTap(given);
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
+  return tapStream(eventTap(given), pieces);
 }
 
 describe('events', () => {

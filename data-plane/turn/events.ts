@@ -35,6 +35,8 @@ export type TurnEvent =
   | { readonly type: 'turn-end'; readonly reasons: readonly EndReason[]; readonly extras?: Extras }
   | { readonly type: 'turn-error'; readonly error: SignalboxError };
 
+export type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'block-end' }>;
+
 /** What a block is. `choice` is the alternative it belongs to where a caller asked for several (`n`). */
 export type BlockHead =
   | { readonly kind: 'text'; readonly choice: number }

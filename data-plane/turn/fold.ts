@@ -1,7 +1,15 @@
 // A whole message is a fold of events, and unfolding it gives events again: that is how a finished answer is rendered, kept
 // and replayed without a second translation. Deltas stay apart inside a block, because a dialect's extras belong to them.
 import type { SignalboxError } from '#shared/errors.ts';
-import type { BlockHead, Citation, EndReason, Extras, TokenLogprob, TurnEvent } from './events.ts';
+import type {
+  BlockEvent,
+  BlockHead,
+  Citation,
+  EndReason,
+  Extras,
+  TokenLogprob,
+  TurnEvent,
+} from './events.ts';
 import type { Signature } from './signature.ts';
 import type { Usage } from './usage.ts';
 
@@ -95,8 +103,6 @@ export function unfoldBlock(index: number, block: BlockHead, pieces: readonly st
 export function completeArguments(text: string): string {
   return text.trim() === '' ? '{}' : text;
 }
-
-type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'block-end' }>;
 
 function foldBlockEvent(blocks: Map<number, GrowingBlock>, event: BlockEvent): void {
   if (event.type === 'block-start') {

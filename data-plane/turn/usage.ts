@@ -31,3 +31,15 @@ export function inputTotal(usage: Usage): number {
 export function outputTotal(usage: Usage): number {
   return usage.output + usage.outputReasoning + usage.outputAudio;
 }
+
+/** What a provider says was used. */
+export interface FoundUsage {
+  readonly usage: Usage;
+  /** As the provider sent it. */
+  readonly raw: string;
+}
+
+/** A count as a provider sends it; whatever is none counts nothing. */
+export function tokenCount(value: unknown): number {
+  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
+}

@@ -1,7 +1,5 @@
 // The anthropic-messages dialect against exchanges that really took place. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `anthropic/messages[-stream]/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { anthropicMessages } from '#data-plane/dialects/anthropic-messages/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -9,23 +7,14 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal, type Usage } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { answers, areMissing, load } from './recordings.ts';
 
 const whole = load('anthropic/messages');
 const streams = load('anthropic/messages-stream');
-const answers = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
 const requests = [...whole, ...streams].filter(({ status }) => status !== 400);
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -99,27 +88,9 @@ function expectRecordedUsage(raw: string, usage: Usage | undefined): void {
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = anthropicMessages.framing.reader();
-  const turn = anthropicMessages.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(anthropicMessages, pieces);
 }
 
 function tapBytes(pieces: readonly Buffer[]) {
-  const tap = anthropicMessages.tap(anthropicMessages.peek(Buffer.from('{"model":"m"}')));
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const isText = recorded.response_base64 === undefined;
-    const { request, status, headers } = recorded;
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, isText ? 'utf8' : 'base64');
-    return { name: join(path, file), request, status, headers, bytes };
-  });
+  return tapStream(anthropicMessages.tap(anthropicMessages.peek(Buffer.from('{"model":"m"}'))), pieces);
 }

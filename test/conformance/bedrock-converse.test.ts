@@ -1,7 +1,5 @@
 // The bedrock-converse dialect against exchanges that really took place. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `bedrock-converse[-stream]/*/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { bedrockConverse } from '#data-plane/dialects/bedrock-converse/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -9,22 +7,12 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal, type Usage } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 import { decodeConverse, sameMeaning } from './converse-request.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly url: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+import { answers, areMissing, load, type Recording } from './recordings.ts';
 
 const whole = load('bedrock-converse');
 const streams = load('bedrock-converse-stream');
-const answers = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
 
 /** What a client of no other API can ask for, and so nothing here is ever asked to write. */
 const untranslatable: Readonly<Record<string, string>> = {
@@ -36,7 +24,7 @@ const reasonAgainst = ({ request }: Recording) =>
   Object.keys(untranslatable).find((word) => JSON.stringify(request).includes(`"${word}"`));
 const requests = [...whole, ...streams].filter((recording) => reasonAgainst(recording) === undefined);
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -93,26 +81,5 @@ function expectRecordedUsage(raw: string, usage: Usage | undefined): void {
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = bedrockConverse.framing.reader();
-  const turn = bedrockConverse.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  const files = readdirSync(directory, { recursive: true, encoding: 'utf8' });
-  return files
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => {
-      const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-      const isText = recorded.response_base64 === undefined;
-      const { url, request, status, headers } = recorded;
-      const bytes = Buffer.from(
-        recorded.response_base64 ?? recorded.response_text,
-        isText ? 'utf8' : 'base64',
-      );
-      return { name: join(path, file), url, request, status, headers, bytes };
-    });
+  return readStream(bedrockConverse, pieces);
 }

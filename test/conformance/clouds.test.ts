@@ -1,7 +1,5 @@
 // OpenAI's models at Azure and Claude at Vertex, against exchanges that really took place: both speak a known dialect with habits of their
 // own. The recordings are not part of this project: point RECORDINGS_DIR at a folder with `azure/…` and `vertex-anthropic/…` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { anthropicMessages } from '#data-plane/dialects/anthropic-messages/index.ts';
 import type { ClientDialect } from '#data-plane/dialects/dialect.ts';
@@ -10,24 +8,12 @@ import { openaiCompletions } from '#data-plane/dialects/openai-completions/index
 import { openaiResponses } from '#data-plane/dialects/openai-responses/index.ts';
 import { endpointPath } from '#data-plane/providers/provider.ts';
 import { createProviders } from '#data-plane/providers/registry.ts';
-import type { TurnEvent } from '#data-plane/turn/events.ts';
 import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  /** Host and path, with the query apart. */
-  readonly url: string;
-  readonly query: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { areMissing, load, type Recording } from './recordings.ts';
 
 interface Kind {
   readonly name: string;
@@ -53,7 +39,7 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-describe.skipIf(folder === '').each(kinds)('$name, $dialect.name', ({ name, dialect, whole, streams }) => {
+describe.skipIf(areMissing).each(kinds)('$name, $dialect.name', ({ name, dialect, whole, streams }) => {
   const isAnswer = ({ status, bytes }: Recording) => status === 200 && !isRefusal(bytes);
 
   test('was recorded', () => {
@@ -79,18 +65,18 @@ describe.skipIf(folder === '').each(kinds)('$name, $dialect.name', ({ name, dial
   );
 
   test.each(streams)('the stream of $name reads the same however it is cut', ({ bytes, request }) => {
-    const events = checkTurn(readBytes(dialect, [bytes]));
+    const events = checkTurn(readStream(dialect, [bytes]));
     const turn = foldTurn(events);
     expect(turn.error).toBeUndefined();
     expectUsage(name, turn);
-    expect(readBytes(dialect, oneByOne(bytes))).toEqual(events);
+    expect(readStream(dialect, oneByOne(bytes))).toEqual(events);
 
     const head = dialect.peek(Buffer.from(JSON.stringify({ model: 'm', ...request })));
-    const tapped = tapBytes(dialect, head, [bytes]);
+    const tapped = tapStream(dialect.tap(head), [bytes]);
     expect(tapped.report).toMatchObject({ usage: turn.usage, complete: true, error: undefined });
     const from = Math.max(0, bytes.length - 1024);
     for (const [before, after] of everyCut(bytes.subarray(from))) {
-      expect(tapBytes(dialect, head, [bytes.subarray(0, from), before!, after!])).toEqual(tapped);
+      expect(tapStream(dialect.tap(head), [bytes.subarray(0, from), before!, after!])).toEqual(tapped);
     }
   });
 
@@ -143,33 +129,4 @@ function expectUsage(name: string, { rawUsage, usage }: ReturnType<typeof foldTu
 
 function isRefusal(bytes: Buffer): boolean {
   return /^\s*\{\s*"error"/.test(bytes.toString('utf8', 0, 64));
-}
-
-function readBytes(dialect: ClientDialect, pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = dialect.framing.reader();
-  const turn = dialect.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
-}
-
-function tapBytes(
-  dialect: ClientDialect,
-  head: Parameters<ClientDialect['tap']>[0],
-  pieces: readonly Buffer[],
-) {
-  const tap = dialect.tap(head);
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const { url, query, request, status, headers, response_text: text, response_base64: base64 } = recorded;
-    const bytes = Buffer.from(base64 ?? text, base64 === undefined ? 'utf8' : 'base64');
-    return { name: join(path, file), url, query: query ?? '', request, status, headers, bytes };
-  });
 }

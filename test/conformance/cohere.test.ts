@@ -1,7 +1,5 @@
 // The cohere-v2 dialect against exchanges that really took place. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `cohere/v2_chat[-stream]/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { cohereV2 } from '#data-plane/dialects/cohere-v2/index.ts';
 import { openaiChat } from '#data-plane/dialects/openai-chat/index.ts';
@@ -10,14 +8,8 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal, type Usage } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly bytes: Buffer;
-}
+import { readStream } from '#test/harness/read-stream.ts';
+import { areMissing, load } from './recordings.ts';
 
 const whole = load('cohere/v2_chat');
 const streams = load('cohere/v2_chat-stream');
@@ -25,7 +17,7 @@ const unsupported = (field: string): never => {
   throw new TypeError(field);
 };
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -103,19 +95,5 @@ function plainResults(request: Record<string, unknown>): Record<string, unknown>
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = cohereV2.framing.reader();
-  const turn = cohereV2.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const encoding = recorded.response_base64 === undefined ? 'utf8' : 'base64';
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, encoding);
-    return { name: join(path, file), request: recorded.request, bytes };
-  });
+  return readStream(cohereV2, pieces);
 }

@@ -1,8 +1,6 @@
 // Hosts that speak OpenAI's API, each as its row has it: that one row is all a new one needs, and that what real ones were sent
 // passes through theirs unchanged. The recordings are not part of this project: point RECORDINGS_DIR at a folder with
 // `<provider>/chat_completions[-stream]/*.json` to run the second half.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import Anthropic from '@anthropic-ai/sdk';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -15,6 +13,7 @@ import { type ProviderType, type ProviderTypeName, providerTypes } from '#shared
 import { type FakeProvider, startFakeProvider } from '#test/harness/fake-provider/index.ts';
 import { goodKey, startGateway, type TestGateway } from '#test/harness/gateway.ts';
 import { deploymentOf, principalOf, providerOf, snapshotOf } from '#test/harness/snapshots.ts';
+import { answers, areMissing, load } from './recordings.ts';
 
 /** A host that nobody has heard of: everything it needs is in these lines. */
 const newHost: ProviderType = {
@@ -101,7 +100,6 @@ describe('a host that is one row', () => {
   });
 });
 
-const folder = process.env.RECORDINGS_DIR ?? '';
 const hosts = [
   'openai',
   'groq',
@@ -111,18 +109,12 @@ const hosts = [
   'xai',
 ] as const satisfies ProviderTypeName[];
 
-interface Recording {
-  readonly host: (typeof hosts)[number];
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly bytes: Buffer;
-}
+const recorded = (api: string) =>
+  hosts.flatMap((host) => load(`${host}/${api}`).map((recording) => ({ host, ...recording })));
+const whole = recorded('chat_completions');
+const streams = recorded('chat_completions-stream');
 
-const whole = hosts.flatMap((host) => load(host, 'chat_completions'));
-const streams = hosts.flatMap((host) => load(host, 'chat_completions-stream'));
-
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(new Set([...whole, ...streams].map(({ host }) => host)).size).toBe(hosts.length);
   });
@@ -159,21 +151,10 @@ describe.skipIf(folder === '')('recorded exchanges', () => {
     expect(adapted.model).toBe(request.model);
   });
 
-  test.each(whole.filter(({ status }) => status === 200))('$name adds up', ({ bytes }) => {
+  test.each(answers(whole))('$name adds up', ({ bytes }) => {
     const { usage, rawUsage, error } = foldTurn(checkTurn(openaiChat.unfold(bytes)));
     if (error !== undefined) return;
-    const recorded = JSON.parse(rawUsage) as { total_tokens: number };
-    expect(inputTotal(usage!) + outputTotal(usage!)).toBe(recorded.total_tokens);
+    const counted = JSON.parse(rawUsage) as { total_tokens: number };
+    expect(inputTotal(usage!) + outputTotal(usage!)).toBe(counted.total_tokens);
   });
 });
-
-function load(host: Recording['host'], api: string): Recording[] {
-  const directory = join(folder, host, api);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const encoding = recorded.response_base64 === undefined ? 'utf8' : 'base64';
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, encoding);
-    return { host, name: join(host, api, file), request: recorded.request, status: recorded.status, bytes };
-  });
-}

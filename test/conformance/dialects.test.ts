@@ -12,6 +12,7 @@ import { type TurnRequest, withoutExtras } from '#data-plane/turn/request.ts';
 import { inputTotal, outputTotal } from '#data-plane/turn/usage.ts';
 import { anyCuts } from '#test/fixtures/chunks.ts';
 import { anyRequest, anyTurn, type MadeTurn } from '#test/fixtures/turns.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 
 const names: readonly ClientDialectName[] = [
   'openai-chat',
@@ -43,7 +44,7 @@ describe.each(conversing)('%s', (name) => {
         anyTurn.chain((turn) => anyCuts(streamOf(dialect, turn.events)).map((cuts) => ({ turn, cuts }))),
         ({ turn, cuts }) => {
           const whole = dialect.unfold(Buffer.from(JSON.stringify(dialect.render(turn.events))));
-          expect(said(readStream(dialect, cuts))).toEqual(said(whole));
+          expect(said(checkTurn(readStream(dialect, cuts)))).toEqual(said(whole));
           expect(said(whole)).toMatchObject({ text: turn.text, calls: turn.calls, reason: turn.reason });
         },
       ),
@@ -58,7 +59,7 @@ test.each(pairs)('an answer in %s is the same answer in %s', (from, to) => {
   fc.assert(
     fc.property(anyTurn, (turn) => {
       const events = checkTurn(readStream(upstream, [streamOf(upstream, turn.events)]));
-      const arrived = readStream(client, [streamOf(client, events)]);
+      const arrived = checkTurn(readStream(client, [streamOf(client, events)]));
       expect(said(checkTurn(arrived))).toEqual(expected(turn));
     }),
     { numRuns: 80 },
@@ -154,13 +155,6 @@ function canonicalJson(text: string): string {
 function streamOf(dialect: ClientDialect, events: readonly TurnEvent[]): Buffer {
   const writer = dialect.writer({ wantsUsage: true });
   return dialect.framing.write(events.flatMap((event) => writer.push(event)));
-}
-
-function readStream(dialect: ClientDialect, pieces: readonly Buffer[]): readonly TurnEvent[] {
-  const frames = dialect.framing.reader();
-  const reader = dialect.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => reader.push(frame));
-  return checkTurn([...events, ...frames.end().flatMap((frame) => reader.push(frame)), ...reader.end()]);
 }
 
 function said(events: readonly TurnEvent[]) {

@@ -1,8 +1,6 @@
 // The gemini dialect against exchanges that really took place, at Google's own API and on Vertex. The recordings are not part of this
 // project: point RECORDINGS_DIR at a folder with `{gemini,vertex-gemini}/{generateContent,streamGenerateContent[-stream]}/*.json` to
 // run this. Recordings that were kept without their bodies have nothing to compare.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { gemini, geminiList } from '#data-plane/dialects/gemini/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -10,16 +8,8 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal, type Usage } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { areMissing, load, type Recording } from './recordings.ts';
 
 const whole = ['gemini', 'vertex-gemini'].flatMap((provider) => load(`${provider}/generateContent`));
 const lists = load('gemini/streamGenerateContent');
@@ -33,7 +23,7 @@ const requests = [...whole, ...lists, ...streams].filter(
 );
 const refusals = [...whole, ...streams].filter(({ status, bytes }) => status !== 200 && bytes.length > 0);
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     for (const list of [requests, answers(whole), lists, answers(streams), refusals]) {
       expect(list.length).toBeGreaterThan(0);
@@ -145,27 +135,9 @@ function firstSpelling(value: unknown): unknown {
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = gemini.framing.reader();
-  const turn = gemini.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(gemini, pieces);
 }
 
 function tapBytes(pieces: readonly Buffer[]) {
-  const tap = gemini.tap(gemini.peek(Buffer.from('{}')));
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const isText = recorded.response_base64 === undefined;
-    const { request, status, headers } = recorded;
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, isText ? 'utf8' : 'base64');
-    return { name: join(path, file), request, status, headers, bytes };
-  });
+  return tapStream(gemini.tap(gemini.peek(Buffer.from('{}'))), pieces);
 }

@@ -1,7 +1,5 @@
 // The openai-chat dialect against exchanges that real vendors had. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `<provider>/chat_completions[-stream]/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openaiChat } from '#data-plane/dialects/openai-chat/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -9,23 +7,15 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { answers, areMissing, load } from './recordings.ts';
 
-const folder = process.env.RECORDINGS_DIR ?? '';
 const providers = ['openai', 'azure', 'groq', 'mistral', 'deepseek', 'openrouter', 'xai'];
 
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+const whole = providers.flatMap((provider) => load(`${provider}/chat_completions`));
+const streams = providers.flatMap((provider) => load(`${provider}/chat_completions-stream`));
 
-const whole = providers.flatMap((provider) => load(join(provider, 'chat_completions')));
-const streams = providers.flatMap((provider) => load(join(provider, 'chat_completions-stream')));
-const answers = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
-
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -119,34 +109,9 @@ function expectRecordedUsage(raw: string, usage: Parameters<typeof inputTotal>[0
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = openaiChat.framing.reader();
-  const turn = openaiChat.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(openaiChat, pieces);
 }
 
 function tapBytes(pieces: readonly Buffer[], request: object) {
-  const tap = openaiChat.tap(openaiChat.peek(Buffer.from(JSON.stringify(request))));
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const bytes = Buffer.from(
-      recorded.response_base64 ?? recorded.response_text,
-      recorded.response_base64 === undefined ? 'utf8' : 'base64',
-    );
-    return {
-      name: join(path, file),
-      request: recorded.request,
-      status: recorded.status,
-      headers: recorded.headers,
-      bytes,
-    };
-  });
+  return tapStream(openaiChat.tap(openaiChat.peek(Buffer.from(JSON.stringify(request)))), pieces);
 }

@@ -1,7 +1,5 @@
 // The openai-completions dialect against exchanges that really took place. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `{openai,azure}/completions[-stream]/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openaiCompletions } from '#data-plane/dialects/openai-completions/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -9,22 +7,13 @@ import { foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { answers, areMissing, load } from './recordings.ts';
 
 const whole = ['openai/completions', 'azure/completions'].flatMap(load);
 const streams = load('openai/completions-stream');
-const answers = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -88,27 +77,12 @@ describe.skipIf(folder === '')('recorded exchanges', () => {
 });
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = openaiCompletions.framing.reader();
-  const turn = openaiCompletions.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(openaiCompletions, pieces);
 }
 
 function tapBytes(pieces: readonly Buffer[], request: object) {
-  const tap = openaiCompletions.tap(openaiCompletions.peek(Buffer.from(JSON.stringify(request))));
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const { request, status, headers } = recorded;
-    const encoding = recorded.response_base64 === undefined ? 'utf8' : 'base64';
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, encoding);
-    return { name: join(path, file), request, status, headers, bytes };
-  });
+  return tapStream(
+    openaiCompletions.tap(openaiCompletions.peek(Buffer.from(JSON.stringify(request)))),
+    pieces,
+  );
 }

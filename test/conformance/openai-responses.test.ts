@@ -1,7 +1,5 @@
 // The openai-responses dialect against exchanges that real vendors had. The recordings are not part of this project: point
 // RECORDINGS_DIR at a folder with `<provider>/responses[-stream]/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openaiResponses } from '#data-plane/dialects/openai-responses/index.ts';
 import type { TurnEvent } from '#data-plane/turn/events.ts';
@@ -9,28 +7,20 @@ import { type FoldedTurn, foldTurn } from '#data-plane/turn/fold.ts';
 import { checkTurn } from '#data-plane/turn/grammar.ts';
 import { inputTotal, outputTotal } from '#data-plane/turn/usage.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
+import { answers, areMissing, load, type Recording } from './recordings.ts';
 
-const { decode, encode, framing, inspect, peek, reader, readError, render, splice, tap, unfold, writer } =
+const { decode, encode, framing, inspect, peek, readError, render, splice, tap, unfold, writer } =
   openaiResponses;
 
-const folder = process.env.RECORDINGS_DIR ?? '';
 const providers = ['openai', 'azure'];
 
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-}
-
-const whole = providers.flatMap((provider) => load(join(provider, 'responses')));
-const streams = providers.flatMap((provider) => load(join(provider, 'responses-stream')));
-const answers = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
+const whole = providers.flatMap((provider) => load(`${provider}/responses`));
+const streams = providers.flatMap((provider) => load(`${provider}/responses-stream`));
 /** A prompt that is kept at OpenAI names its model there; here nobody could tell which provider is meant. */
 const hasModel = ({ request }: Recording) => request.model !== undefined;
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
     expect(whole.length).toBeGreaterThan(0);
     expect(streams.length).toBeGreaterThan(0);
@@ -161,29 +151,9 @@ function finalResponse(bytes: Buffer): { output: RecordedItem[] } {
 }
 
 function readBytes(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = framing.reader();
-  const turn = reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(openaiResponses, pieces);
 }
 
 function tapBytes(pieces: readonly Buffer[]) {
-  const watched = tap(peek(Buffer.from('{"model":"m","stream":true}')));
-  const passed = pieces.map((piece) => Buffer.from(watched.push(piece)));
-  const { bytes, report } = watched.end();
-  return { output: Buffer.concat([...passed, bytes]), report };
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const bytes = Buffer.from(
-      recorded.response_base64 ?? recorded.response_text,
-      recorded.response_base64 === undefined ? 'utf8' : 'base64',
-    );
-    const { request, status, headers } = recorded;
-    return { name: join(path, file), request, status, headers, bytes };
-  });
+  return tapStream(tap(peek(Buffer.from('{"model":"m","stream":true}'))), pieces);
 }

@@ -1,27 +1,16 @@
 // What the OpenResponses project asks of a server, as templates of our own: each is put, streamed and not, to the demo provider and to
 // upstreams of three dialects, and every answer has to be a response with every field in place.
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { anthropic } from '#data-plane/providers/anthropic.ts';
 import { compatible } from '#data-plane/providers/compatible.ts';
 import { demoProvider } from '#data-plane/providers/demo.ts';
 import { checkResponseStream } from '#test/fixtures/response-events.ts';
 import { type ResponseBody, responseSchema } from '#test/fixtures/response-schema.ts';
-import {
-  errorOf,
-  type FakeProvider,
-  goodKey,
-  plainSnapshot,
-  startFakeProvider,
-  startGateway,
-  type TestGateway,
-} from '#test/harness/gateway.ts';
+import { errorOf, goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { providerOf } from '#test/harness/snapshots.ts';
+import { gatewayPerFile } from '#test/harness/stage.ts';
 
-let provider: FakeProvider;
-let gateway: TestGateway;
-
-beforeAll(async () => {
-  provider = await startFakeProvider();
+const { gateway } = gatewayPerFile(({ provider }) => {
   const { baseUrl } = provider;
   const providers = [
     providerOf('responses', { baseUrl, kind: compatible('openai', { responses: 'kept' }) }),
@@ -29,12 +18,7 @@ beforeAll(async () => {
     providerOf('claude', { baseUrl, kind: anthropic('anthropic') }),
     providerOf('demo', { kind: demoProvider }),
   ];
-  gateway = await startGateway({ snapshot: plainSnapshot(provider, { providers }) });
-});
-
-afterAll(async () => {
-  await gateway?.stop();
-  await provider?.stop();
+  return { snapshot: plainSnapshot(provider, { providers }) };
 });
 
 const upstreams = ['demo/demo', 'responses/ok', 'chat/ok', 'claude/ok'] as const;

@@ -1,34 +1,11 @@
 // Embeddings and rankings against exchanges that real vendors had: each recorded request means what it says, each answer reads with
 // the usage it was recorded with. The recordings are not part of this project: point RECORDINGS_DIR at a folder with
 // `<provider>/<api>/*.json` to run this.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { embeddings, geminiEmbeddings } from '#data-plane/services/embeddings/index.ts';
 import { rerank } from '#data-plane/services/rerank/index.ts';
 import type { Service, ServiceRequest } from '#data-plane/services/service.ts';
-
-const folder = process.env.RECORDINGS_DIR ?? '';
-
-interface Recording {
-  readonly name: string;
-  readonly request: Record<string, unknown>;
-  readonly status: number;
-  readonly headers: Record<string, string>;
-  readonly bytes: Buffer;
-  readonly url: string;
-}
-
-function load(path: string): Recording[] {
-  const directory = join(folder, path);
-  if (folder === '' || !existsSync(directory)) return [];
-  return readdirSync(directory).map((file) => {
-    const recorded = JSON.parse(readFileSync(join(directory, file), 'utf8'));
-    const coding = recorded.response_base64 === undefined ? 'utf8' : 'base64';
-    const bytes = Buffer.from(recorded.response_base64 ?? recorded.response_text, coding);
-    return { ...recorded, name: join(path, file), bytes };
-  });
-}
+import { answers, areMissing, load, type Recording } from './recordings.ts';
 
 const unsupported = (field: string): never => {
   throw new Error(`unsupported ${field}`);
@@ -44,16 +21,15 @@ function encoded(service: Service, form: string, request: ServiceRequest, model:
 }
 
 const own = ['openai/embeddings', 'azure/embeddings', 'mistral/embeddings'].flatMap(load);
-const answered = (list: readonly Recording[]) => list.filter(({ status }) => status === 200);
 const refused = (list: readonly Recording[]) => list.filter(({ status }) => status !== 200);
 
-describe.skipIf(folder === '')('recorded exchanges', () => {
+describe.skipIf(areMissing)('recorded exchanges', () => {
   test('are there', () => {
-    expect(answered(own).length).toBeGreaterThan(5);
+    expect(answers(own).length).toBeGreaterThan(5);
     expect(refused(own).length).toBeGreaterThan(2);
   });
 
-  test.each(answered(own))(
+  test.each(answers(own))(
     '$name passes with only the model changed, and is metered',
     ({ request, bytes }) => {
       const read = ask(embeddings, request);
@@ -68,7 +44,7 @@ describe.skipIf(folder === '')('recorded exchanges', () => {
     },
   );
 
-  test.each(answered(own))('$name reads for a client of Gemini', ({ bytes, request }) => {
+  test.each(answers(own))('$name reads for a client of Gemini', ({ bytes, request }) => {
     const texts = [request.input].flat();
     const asked = ask(geminiEmbeddings, {
       requests: texts.map((text) => ({ content: { parts: [{ text }] } })),

@@ -4,20 +4,8 @@ import fc from 'fast-check';
 import type { Subject } from '#data-plane/routing/health/vitals.ts';
 import { RoutingState } from '#data-plane/routing/routing-state.ts';
 import type { Snapshot } from '#data-plane/snapshot/snapshot.ts';
+import { strategyNames } from '#shared/routing-strategies.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf, snapshotOf } from './snapshots.ts';
-
-export const strategyNames = [
-  'priority',
-  'least-latency',
-  'weighted-round-robin',
-  'random',
-  'round-robin',
-  'least-busy',
-  'lowest-usage',
-  'lowest-cost',
-  'adaptive',
-  'cache-affinity',
-];
 
 const anyStrategy = fc.constantFrom(...strategyNames);
 const anyWeight = fc.nat({ max: 3 });

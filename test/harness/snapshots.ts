@@ -12,6 +12,7 @@ import type {
   Route,
   Snapshot,
 } from '#data-plane/snapshot/snapshot.ts';
+import { usualDeployment } from '#data-plane/snapshot/usual-deployment.ts';
 import { limits } from '#shared/limits.ts';
 
 /** Any number of requests at once. */
@@ -100,20 +101,11 @@ export function deploymentOf(
 ): Deployment {
   const upstreamModel = sketch.upstreamModel ?? model;
   return Object.freeze({
+    ...usualDeployment,
     id: `${provider.name}:${model}:${upstreamModel}`,
     model,
     provider,
     upstreamModel,
-    weight: 1,
-    priority: 1,
-    timeoutMs: limits.upstreamTimeoutMs,
-    region: '',
-    tags: [],
-    rpm: 0,
-    tpm: 0,
-    ...unlimited,
-    price: undefined,
-    abilities: undefined,
     ...sketch,
   });
 }

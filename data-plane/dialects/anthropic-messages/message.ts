@@ -11,6 +11,7 @@ import {
 } from '../../json/values.ts';
 import type { Message, Part, PartContent } from '../../turn/request.ts';
 import { parseSignature } from '../../turn/signature.ts';
+import { userMessages } from '../user-messages.ts';
 
 export function decodeSystem(system: unknown): readonly Message[] {
   if (system == null) return [];
@@ -28,26 +29,8 @@ export function decodeMessage(wire: unknown, index: number): readonly Message[] 
   const parts = decodeContent(wire.content, `${path}.content`);
   const form = typeof wire.content === 'string' ? 'string' : 'list';
   const extras = { form, message: index, ...withFields(rest(wire, ['role', 'content'])) };
-  const runs = runsOf(parts);
   // Only the user brings results of tools; anything else is the provider's to refuse.
-  if (role !== 'user' || runs.length === 0) return [{ role, parts, extras }];
-  return runs.map((run) => ({
-    role: run[0]!.kind === 'tool-result' ? ('tool' as const) : role,
-    parts: run,
-    extras,
-  }));
-}
-
-/** Each result of a tool by itself, everything between them together. */
-function runsOf(parts: readonly Part[]): readonly (readonly Part[])[] {
-  const runs: Part[][] = [];
-  for (const part of parts) {
-    const last = runs.at(-1);
-    const joins = part.kind !== 'tool-result' && last !== undefined && last[0]!.kind !== 'tool-result';
-    if (joins) last.push(part);
-    else runs.push([part]);
-  }
-  return runs;
+  return role === 'user' && parts.length > 0 ? userMessages(parts, extras) : [{ role, parts, extras }];
 }
 
 function decodeContent(content: unknown, path: string): readonly Part[] {

@@ -3,10 +3,11 @@
 // has ended. Usage is complete only at the end, so the last event repeats all of it.
 import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import type { BlockHead, Citation, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
-import { completeArguments, type FoldedBlock, foldTurn } from '../../turn/fold.ts';
+import type { BlockEvent, BlockHead, Citation, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
+import { type FoldedBlock, foldTurn } from '../../turn/fold.ts';
 import { type Signature, signatureText } from '../../turn/signature.ts';
 import { noUsage, type Usage } from '../../turn/usage.ts';
+import { argumentsWritten } from '../call-arguments.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
 import { writeCitation } from './citations.ts';
 import { renderStreamError } from './errors.ts';
@@ -16,8 +17,6 @@ import { DIALECT, wireReasons } from './wire.ts';
 export function writer(_options: WriterOptions): Writer {
   return new MessageWriter();
 }
-
-type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'block-end' }>;
 
 interface OpenBlock {
   readonly turnIndex: number;
@@ -141,27 +140,17 @@ function renderBlock(block: FoldedBlock): JsonObject[] {
   if (opening === undefined) return [];
   switch (block.head.kind) {
     case 'tool-call':
-      return [...listOf(carrierOf(block.head)), { ...opening, input: argumentsOf(block.text) }];
+      return [...listOf(carrierOf(block.head)), { ...opening, input: argumentsWritten(block.text) }];
     case 'reasoning':
       if (block.head.isRedacted === true) return [{ ...opening, data: textOfSignature(block.signature) }];
       return [{ ...opening, thinking: block.text, signature: textOfSignature(block.signature) }];
     case 'private':
-      return [block.text === '' ? opening : { ...opening, input: argumentsOf(block.text) }];
+      return [block.text === '' ? opening : { ...opening, input: argumentsWritten(block.text) }];
     default: {
       const written = block.extras.flatMap((extras) => citationsIn(extras));
       const citations = written.length > 0 ? written : block.citations.map(writeCitation);
       return [{ ...opening, text: block.text, ...(citations.length === 0 ? {} : { citations }) }];
     }
-  }
-}
-
-/** A model may write what is no JSON; the client is to see what it wrote. */
-function argumentsOf(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(completeArguments(text));
-    return isObject(value) ? value : { arguments: value };
-  } catch {
-    return { arguments: text };
   }
 }
 

@@ -1,7 +1,6 @@
 // A client's body as a canonical request and back. Whatever has no canonical name is carried in extras under its own name.
 // Encoding starts from the extras and lays the canonical values over them, so that decode followed by encode gives back the
 // body as it was; without extras it writes what a client of this dialect would have written.
-import { SignalboxError } from '#shared/errors.ts';
 import { parseJson } from '../../json/parse.ts';
 import {
   defined,
@@ -15,7 +14,9 @@ import {
 } from '../../json/values.ts';
 import { effortBudgets, effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
-import type { EncodeTarget, FieldNames, RequestHead, Unsupported } from '../dialect.ts';
+import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import { scalarAt, unrestored } from '../plain-fields.ts';
+import { checkFields, refuse, type UnknownField } from '../unknown-fields.ts';
 import { encodeConversation } from './conversation.ts';
 import { decodeMessage, decodeSystem } from './message.ts';
 import { modelNamed } from './models.ts';
@@ -50,10 +51,10 @@ export function decode(head: RequestHead): TurnRequest {
   const thinking = objectOf(wire.thinking);
   const metadata = objectOf(wire.metadata);
   const known = defined({
-    maxOutputTokens: numberAt(wire, 'max_tokens'),
-    temperature: numberAt(wire, 'temperature'),
-    topP: numberAt(wire, 'top_p'),
-    topK: numberAt(wire, 'top_k'),
+    maxOutputTokens: scalarAt(wire, 'max_tokens', 'number'),
+    temperature: scalarAt(wire, 'temperature', 'number'),
+    topP: scalarAt(wire, 'top_p', 'number'),
+    topK: scalarAt(wire, 'top_k', 'number'),
     serviceTier: serviceTiers[textOf(wire.service_tier)],
     stop: decodeStop(wire.stop_sequences),
     endUser: typeof metadata.user_id === 'string' ? metadata.user_id : undefined,
@@ -91,8 +92,7 @@ function spellings(wire: JsonObject, hasToolChoice: boolean): JsonObject {
     top_k: wire.top_k != null,
     stop_sequences: wire.stop_sequences != null,
   };
-  const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
-  return rest(wire, restored) ?? {};
+  return unrestored(wire, isRestored);
 }
 
 /** What each of Anthropic's tiers is called elsewhere. */
@@ -101,7 +101,7 @@ const serviceTiers: Readonly<Record<string, string>> = { auto: 'auto', standard_
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const { extras, model } = request;
   const unsupported = target?.unsupported ?? refuse;
-  checkFields(request, unsupported);
+  checkFields(request, unknownFields, unsupported);
   const { system, messages } = encodeConversation(request.messages, unsupported);
   const limit = request.maxOutputTokens ?? modelNamed(model).outputTokensMax;
   const isOwn = extras.thinking !== undefined || extras.output_config !== undefined;
@@ -138,14 +138,8 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
   };
 }
 
-interface Reason {
-  readonly field: keyof TurnRequest;
-  readonly isAsked: (request: TurnRequest) => boolean;
-  readonly reason: string;
-}
-
 /** What Claude cannot be asked. */
-const unknownFields: readonly Reason[] = [
+const unknownFields: readonly UnknownField[] = [
   {
     field: 'choices',
     isAsked: ({ choices }) => (choices ?? 1) !== 1,
@@ -178,16 +172,6 @@ const unknownFields: readonly Reason[] = [
     reason: 'this model takes a JSON schema, and no JSON without one.',
   },
 ];
-
-function checkFields(request: TurnRequest, unsupported: Unsupported): void {
-  for (const { field, isAsked, reason } of unknownFields) if (isAsked(request)) unsupported(field, reason);
-}
-
-function refuse(field: string, reason: string): never {
-  throw new SignalboxError('unsupported_field', `The field "${field}" is not possible here: ${reason}`, {
-    param: field,
-  });
-}
 
 /** Other vendors' tiers have no equal here, and are a matter of price and speed alone. */
 function encodeTier({ serviceTier, extras }: TurnRequest): unknown {
@@ -335,11 +319,4 @@ function decodeStop(stop: unknown): readonly string[] | undefined {
   if (stop == null) return undefined;
   if (Array.isArray(stop) && stop.every((text) => typeof text === 'string')) return stop;
   throw wrongType('stop_sequences', 'a list of strings');
-}
-
-function numberAt(wire: JsonObject, field: string): number | undefined {
-  const value = wire[field];
-  if (value == null) return undefined;
-  if (typeof value !== 'number') throw wrongType(field, 'a number');
-  return value;
 }

@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyCuts, everyCut } from '#test/fixtures/chunks.ts';
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
 import { openaiChat } from '../openai-chat/index.ts';
 import { anthropicMessages } from './index.ts';
 
-const { framing, reader, writer, render, unfold, tap, inspect, readError, renderError } = anthropicMessages;
+const { framing, writer, render, unfold, tap, inspect, readError, renderError } = anthropicMessages;
 
 /** What Claude streams, with everything in it that has surprised a client. */
 const stream: readonly object[] = [
@@ -73,17 +74,11 @@ function bytesOf(events: readonly object[], lineEnd = '\n'): Buffer {
 const bytes = bytesOf(stream);
 
 function read(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = framing.reader();
-  const turn = reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(anthropicMessages, pieces);
 }
 
 function tapped(pieces: readonly Buffer[]) {
-  const machine = tap(anthropicMessages.peek(Buffer.from('{"model":"m"}')));
-  const passed = pieces.map((piece) => Buffer.from(machine.push(piece)));
-  const { bytes: last, report } = machine.end();
-  return { output: Buffer.concat([...passed, last]), report, isBroken: machine.isBroken };
+  return tapStream(tap(anthropicMessages.peek(Buffer.from('{"model":"m"}'))), pieces);
 }
 
 const usage = {

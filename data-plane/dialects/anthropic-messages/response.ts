@@ -9,6 +9,7 @@ import type { BlockHead, Extras, TurnEvent } from '../../turn/events.ts';
 import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { citationOf } from './citations.ts';
 import { foundUsage, mergeUsage } from './usage.ts';
 import { DIALECT, endReasons, unreadable, wireReasons } from './wire.ts';
@@ -50,37 +51,35 @@ interface OpenBlock {
 }
 
 class MessageReader implements Reader {
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
+  readonly #turn = new TurnQueue();
   readonly #blocks = new Map<unknown, OpenBlock>();
-  #nextBlock = 0;
   #hadCalls = false;
   #usage: JsonObject | undefined;
   #end: JsonObject = {};
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed' || frame.data.trim() === '') return [];
+    if (this.#turn.state === 'closed' || frame.data.trim() === '') return [];
     let value: unknown;
     try {
       value = parseJson(frame.data);
       if (!isObject(value)) throw new TypeError('An event is an object.');
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
-      return this.#flush();
+      return this.#turn.flush();
     }
     const event = value as JsonObject;
     return this.take(frame.event === 'error' ? 'error' : textOf(event.type), event);
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   take(type: string, event: JsonObject): TurnEvent[] {
-    if (this.#state !== 'closed') this.#takeEvent(type, event);
-    return this.#flush();
+    if (this.#turn.state !== 'closed') this.#takeEvent(type, event);
+    return this.#turn.flush();
   }
 
   #takeEvent(type: string, event: JsonObject): void {
@@ -111,12 +110,10 @@ class MessageReader implements Reader {
   }
 
   #start(message: JsonObject): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = 'open';
+    if (this.#turn.state !== 'waiting') return;
     this.#usage = mergeUsage(undefined, message.usage);
     const fields = rest(message, [...messageFields, 'stop_details']);
-    this.#events.push({
-      type: 'turn-start',
+    this.#turn.start({
       id: textOf(message.id),
       model: textOf(message.model),
       ...(fields === undefined ? {} : { extras: extrasOf(fields) }),
@@ -127,15 +124,13 @@ class MessageReader implements Reader {
     this.#start({});
     this.#endBlock(key);
     const head = headOf(block);
-    const index = this.#nextBlock;
-    this.#nextBlock += 1;
+    const index = this.#turn.open(head);
     this.#hadCalls ||= head.kind === 'tool-call';
     this.#blocks.set(key, {
       index,
       kind: head.kind,
       signature: textOf(block.signature) || textOf(block.data),
     });
-    this.#events.push({ type: 'block-start', index, block: head });
     const text = textIn(head, block);
     const citations = Array.isArray(block.citations) && block.citations.length > 0 ? block.citations : [];
     if (text !== '' || citations.length > 0) this.#push(index, text, citations);
@@ -155,7 +150,7 @@ class MessageReader implements Reader {
   #push(index: number, text: string, citations: readonly unknown[]): void {
     const sources =
       citations.length === 0 ? {} : { citations: citations.map(citationOf), extras: extrasOf({ citations }) };
-    this.#events.push({ type: 'block-delta', index, text, ...sources });
+    this.#turn.push({ type: 'block-delta', index, text, ...sources });
   }
 
   #endBlock(key: unknown): void {
@@ -164,7 +159,7 @@ class MessageReader implements Reader {
     this.#blocks.delete(key);
     const signature =
       block.signature === '' ? {} : { signature: { maker: 'anthropic', value: block.signature } as const };
-    this.#events.push({ type: 'block-end', index: block.index, ...signature });
+    this.#turn.push({ type: 'block-end', index: block.index, ...signature });
   }
 
   #endTurn(): void {
@@ -178,30 +173,18 @@ class MessageReader implements Reader {
       ...rest(this.#end, ['stop_reason']),
     };
     const said = Object.entries(fields).filter(([, value]) => value != null && value !== '');
-    this.#events.push({
-      type: 'turn-end',
-      reasons: [{ choice: 0, reason, ...stopSequenceIn(this.#end) }],
-      ...(said.length === 0 ? {} : { extras: extrasOf(Object.fromEntries(said)) }),
-    });
-    this.#state = 'closed';
+    const extras = said.length === 0 ? undefined : extrasOf(Object.fromEntries(said));
+    this.#turn.end([{ choice: 0, reason, ...stopSequenceIn(this.#end) }], extras);
   }
 
   #fail(error: SignalboxError): void {
-    if (this.#state === 'open') this.#endBlocksAndReportUsage();
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
+    if (this.#turn.state === 'open') this.#endBlocksAndReportUsage();
+    this.#turn.fail(error);
   }
 
   #endBlocksAndReportUsage(): void {
     for (const key of [...this.#blocks.keys()]) this.#endBlock(key);
-    const found = foundUsage(this.#usage);
-    if (found !== undefined) this.#events.push({ type: 'usage', ...found });
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.report(foundUsage(this.#usage));
   }
 }
 

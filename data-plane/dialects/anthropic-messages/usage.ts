@@ -2,12 +2,7 @@
 // by nobody here; thinking is counted inside the output. A stream's last report holds for everything it names: its counts
 // are sums already.
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import { outputTotal, type Usage } from '../../turn/usage.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  readonly raw: string;
-}
+import { type FoundUsage, outputTotal, tokenCount, type Usage } from '../../turn/usage.ts';
 
 /** What is known after one more report; undefined while there was none. */
 export function mergeUsage(before: JsonObject | undefined, report: unknown): JsonObject | undefined {
@@ -22,12 +17,12 @@ export function foundUsage(wire: JsonObject | undefined): FoundUsage | undefined
 }
 
 export function readUsage(wire: JsonObject): Usage {
-  const whole = count(wire.output_tokens);
-  const outputReasoning = Math.min(whole, count(objectOf(wire.output_tokens_details).thinking_tokens));
+  const whole = tokenCount(wire.output_tokens);
+  const outputReasoning = Math.min(whole, tokenCount(objectOf(wire.output_tokens_details).thinking_tokens));
   return {
-    input: count(wire.input_tokens),
-    inputCacheRead: count(wire.cache_read_input_tokens),
-    inputCacheWrite: count(wire.cache_creation_input_tokens),
+    input: tokenCount(wire.input_tokens),
+    inputCacheRead: tokenCount(wire.cache_read_input_tokens),
+    inputCacheWrite: tokenCount(wire.cache_creation_input_tokens),
     inputAudio: 0,
     output: whole - outputReasoning,
     outputReasoning,
@@ -45,8 +40,4 @@ export function writeUsage(usage: Usage): JsonObject {
       ? {}
       : { output_tokens_details: { thinking_tokens: usage.outputReasoning } }),
   };
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
 }

@@ -1,6 +1,6 @@
 // The shapes of Anthropic's messages on the wire, as far as more than one file here needs them.
-import { SignalboxError } from '#shared/errors.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 export const DIALECT = 'anthropic-messages';
 
@@ -24,11 +24,6 @@ export const endReasons: Readonly<Record<string, EndReason['reason']>> = {
   refusal: 'content-filter',
 };
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not a message of the Messages API.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer(
+  'The provider sent an answer that is not a message of the Messages API.',
+);

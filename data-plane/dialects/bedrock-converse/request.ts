@@ -3,13 +3,13 @@
 import { defined, type JsonObject } from '../../json/values.ts';
 import type { TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget } from '../dialect.ts';
+import { refuse } from '../unknown-fields.ts';
 import { encodeConversation, type Writing } from './conversation.ts';
 import { DocumentNames } from './media.ts';
 import { modelNamed } from './models.ts';
 import { toolNames } from './names.ts';
 import { type EncodedReasoning, encodeReasoning } from './reasoning.ts';
 import { encodeTools } from './tools.ts';
-import { refuse } from './wire.ts';
 
 const TEMPERATURE_MAX = 1;
 /** Claude thinks at its own temperature. */

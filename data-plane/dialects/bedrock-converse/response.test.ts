@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { writeEvent, writeException } from '#test/fixtures/aws-event-stream.ts';
 import { anyCuts, everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
@@ -32,11 +33,7 @@ const end = (stopReason: string, more: object = {}) => writeEvent('messageStop',
 const metadata = writeEvent('metadata', { usage, metrics: { latencyMs: 1 } });
 
 function read(pieces: readonly Buffer[], asked: TurnRequest | undefined = request): readonly TurnEvent[] {
-  const frames = bedrockConverse.framing.reader();
-  const turn = bedrockConverse.reader(asked);
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  const left = frames.end().flatMap((frame) => turn.push(frame));
-  return checkTurn([...events, ...left, ...turn.end()]);
+  return checkTurn(readStream(bedrockConverse, pieces, asked));
 }
 
 const fold = (...messages: Buffer[]) => foldTurn(read([Buffer.concat(messages)]));

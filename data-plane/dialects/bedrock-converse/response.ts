@@ -10,6 +10,7 @@ import type { BlockHead, TurnEvent } from '../../turn/events.ts';
 import type { TurnRequest } from '../../turn/request.ts';
 import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { messageEvents, readCitation, readRedacted } from './content.ts';
 import { exceptionError, faultIn } from './errors.ts';
 import { modelNamed } from './models.ts';
@@ -55,10 +56,8 @@ class ConverseReader implements Reader {
   readonly #model: string;
   readonly #names: ToolNames | undefined;
   readonly #takesSignatures: boolean;
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
+  readonly #turn = new TurnQueue();
   readonly #blocks = new Map<unknown, OpenBlock>();
-  #nextBlock = 0;
   #hadCalls = false;
   #usage: JsonObject | undefined;
   #stop: JsonObject | undefined;
@@ -71,7 +70,7 @@ class ConverseReader implements Reader {
   }
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     if (frame.unterminated) return this.fail(truncated());
     const exception = exceptionIn(frame);
     let event: unknown;
@@ -86,17 +85,17 @@ class ConverseReader implements Reader {
   }
 
   end(): TurnEvent[] {
-    return this.#state === 'closed' ? [] : this.fail(truncated());
+    return this.#turn.state === 'closed' ? [] : this.fail(truncated());
   }
 
   take(type: string, event: JsonObject): TurnEvent[] {
-    if (this.#state !== 'closed') this.#takeEvent(type, event);
-    return this.#flush();
+    if (this.#turn.state !== 'closed') this.#takeEvent(type, event);
+    return this.#turn.flush();
   }
 
   fail(error: SignalboxError): TurnEvent[] {
     this.#fail(error);
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   #takeEvent(type: string, event: JsonObject): void {
@@ -125,9 +124,8 @@ class ConverseReader implements Reader {
   }
 
   #start(): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = 'open';
-    this.#events.push({ type: 'turn-start', id: '', model: this.#model });
+    if (this.#turn.state !== 'waiting') return;
+    this.#turn.start({ id: '', model: this.#model });
   }
 
   #startBlock(key: unknown, start: JsonObject): void {
@@ -153,7 +151,7 @@ class ConverseReader implements Reader {
         textOf(objectOf(delta.toolUse).input) || textOf(objectOf(objectOf(delta.image).source).bytes);
       const block = this.#blocks.get(key);
       if (block !== undefined && text !== '')
-        this.#events.push({ type: 'block-delta', index: block.index, text });
+        this.#turn.push({ type: 'block-delta', index: block.index, text });
     }
   }
 
@@ -168,13 +166,13 @@ class ConverseReader implements Reader {
 
   #cite(key: unknown, citation: JsonObject): void {
     const { index } = this.#ensure(key, 'text');
-    this.#events.push({ type: 'block-delta', index, text: '', citations: [readCitation(citation)] });
+    this.#turn.push({ type: 'block-delta', index, text: '', citations: [readCitation(citation)] });
   }
 
   #push(key: unknown, kind: 'text' | 'reasoning', text: string): void {
     if (text === '') return;
     const { index } = this.#ensure(key, kind);
-    this.#events.push({ type: 'block-delta', index, text });
+    this.#turn.push({ type: 'block-delta', index, text });
   }
 
   #ensure(key: unknown, kind: 'text' | 'reasoning'): OpenBlock {
@@ -185,10 +183,8 @@ class ConverseReader implements Reader {
   #open(key: unknown, head: BlockHead): OpenBlock {
     this.#start();
     this.#endBlock(key);
-    const block: OpenBlock = { index: this.#nextBlock, kind: head.kind, signature: '' };
-    this.#nextBlock += 1;
+    const block: OpenBlock = { index: this.#turn.open(head), kind: head.kind, signature: '' };
     this.#blocks.set(key, block);
-    this.#events.push({ type: 'block-start', index: block.index, block: head });
     return block;
   }
 
@@ -198,7 +194,7 @@ class ConverseReader implements Reader {
     this.#blocks.delete(key);
     const { index, signature } = block;
     const signed = signature === '' ? {} : { signature: { maker: 'anthropic', value: signature } as const };
-    this.#events.push({ type: 'block-end', index, ...signed });
+    this.#turn.push({ type: 'block-end', index, ...signed });
   }
 
   #endIfWhole(): void {
@@ -215,27 +211,18 @@ class ConverseReader implements Reader {
     const known = endReasons[written] ?? 'stop';
     const reason = known === 'stop' && this.#hadCalls ? 'tool-calls' : known;
     const stopSequence = stopSequenceIn(objectOf(additionalModelResponseFields));
-    const end = { choice: 0, reason, ...(stopSequence === undefined ? {} : { stopSequence }) };
-    this.#events.push({ type: 'turn-end', reasons: [end] });
-    this.#state = 'closed';
+    this.#turn.end([{ choice: 0, reason, ...(stopSequence === undefined ? {} : { stopSequence }) }]);
   }
 
   #fail(error: SignalboxError): void {
-    if (this.#state === 'open') this.#endBlocksAndReportUsage();
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
+    if (this.#turn.state === 'open') this.#endBlocksAndReportUsage();
+    this.#turn.fail(error);
   }
 
   #endBlocksAndReportUsage(): void {
     for (const key of [...this.#blocks.keys()]) this.#endBlock(key);
     if (this.#usage === undefined || Object.keys(this.#usage).length === 0) return;
-    this.#events.push({ type: 'usage', usage: readUsage(this.#usage), raw: JSON.stringify(this.#usage) });
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.report({ usage: readUsage(this.#usage), raw: JSON.stringify(this.#usage) });
   }
 }
 

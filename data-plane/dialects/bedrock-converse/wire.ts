@@ -1,6 +1,6 @@
 // The words of Converse that more than one file here needs.
-import { SignalboxError } from '#shared/errors.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 /** Why an answer ended. What is not here ended well, as far as anybody knows. */
 export const endReasons: Readonly<Record<string, EndReason['reason']>> = {
@@ -19,15 +19,4 @@ export const spoiltEnds: Readonly<Record<string, string>> = {
   malformed_tool_use: 'The model wrote a call of a tool that Bedrock could not read.',
 };
 
-export function refuse(field: string, reason: string): never {
-  throw new SignalboxError('unsupported_field', `The field "${field}" cannot be translated: ${reason}`, {
-    param: field,
-  });
-}
-
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError('upstream_invalid', 'The provider sent an answer that is not one of Converse.', {
-    cause,
-  });
-}
+export const unreadable = unreadableAnswer('The provider sent an answer that is not one of Converse.');

@@ -1,15 +1,15 @@
 // A canonical request in Cohere's words. Most are OpenAI's with other names; a tool can be demanded but not by its name, so that
 // one alone is offered instead.
-import { SignalboxError } from '#shared/errors.ts';
 import { defined, type JsonObject } from '../../json/values.ts';
 import { effortBudgets } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, TurnRequest } from '../../turn/request.ts';
-import type { EncodeTarget, Unsupported } from '../dialect.ts';
+import type { EncodeTarget } from '../dialect.ts';
+import { checkFields, refuse, type UnknownField } from '../unknown-fields.ts';
 import { encodeMessages } from './conversation.ts';
 
 export function encode(request: TurnRequest, target?: EncodeTarget): Record<string, unknown> {
   const unsupported = target?.unsupported ?? refuse;
-  checkFields(request, unsupported);
+  checkFields(request, unknownFields, unsupported);
   return {
     model: request.model,
     messages: encodeMessages(request.messages, { model: request.model, unsupported }),
@@ -31,14 +31,8 @@ export function encode(request: TurnRequest, target?: EncodeTarget): Record<stri
   };
 }
 
-interface Reason {
-  readonly field: keyof TurnRequest;
-  readonly isAsked: (request: TurnRequest) => boolean;
-  readonly reason: string;
-}
-
 /** What Cohere cannot be asked. */
-const unknownFields: readonly Reason[] = [
+const unknownFields: readonly UnknownField[] = [
   {
     field: 'choices',
     isAsked: ({ choices }) => (choices ?? 1) !== 1,
@@ -60,16 +54,6 @@ const unknownFields: readonly Reason[] = [
     reason: 'this model takes no verbosity.',
   },
 ];
-
-function checkFields(request: TurnRequest, unsupported: Unsupported): void {
-  for (const { field, isAsked, reason } of unknownFields) if (isAsked(request)) unsupported(field, reason);
-}
-
-function refuse(field: string, reason: string): never {
-  throw new SignalboxError('unsupported_field', `The field "${field}" is not possible here: ${reason}`, {
-    param: field,
-  });
-}
 
 function encodeTools({ tools, toolChoice }: TurnRequest): JsonObject {
   if (tools.length === 0) return {};

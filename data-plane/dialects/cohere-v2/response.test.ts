@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
@@ -47,10 +48,7 @@ function stream(...events: readonly Event[]): Buffer {
 }
 
 function read(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = cohereV2.framing.reader();
-  const turn = cohereV2.reader({ model: 'command-a' } as TurnRequest);
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(cohereV2, pieces, { model: 'command-a' } as TurnRequest);
 }
 
 function fold(...events: readonly Event[]) {

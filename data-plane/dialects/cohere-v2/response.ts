@@ -10,6 +10,7 @@ import type { TurnRequest } from '../../turn/request.ts';
 import { truncated } from '../../turn/truncated.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { citationsIn, logprobsIn } from './annotations.ts';
 import { foundUsage } from './usage.ts';
 import { endReasons, unreadable } from './wire.ts';
@@ -72,10 +73,8 @@ interface OpenBlock {
 
 class CohereReader implements Reader {
   readonly #model: string;
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
+  readonly #turn = new TurnQueue();
   #block: OpenBlock | undefined;
-  #nextBlock = 0;
   #hadCalls = false;
 
   constructor(model: string) {
@@ -83,28 +82,29 @@ class CohereReader implements Reader {
   }
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed' || frame.data.trim() === '' || frame.data.trim() === '[DONE]') return [];
+    if (this.#turn.state === 'closed' || frame.data.trim() === '' || frame.data.trim() === '[DONE]')
+      return [];
     let event: unknown;
     try {
       event = parseJson(frame.data);
       if (!isObject(event)) throw new TypeError('An event is an object.');
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
-      return this.#flush();
+      return this.#turn.flush();
     }
     const named = event as JsonObject;
     return this.take(named.type === undefined ? { ...named, type: frame.event ?? 'error' } : named);
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   take(event: JsonObject): TurnEvent[] {
-    if (this.#state !== 'closed') this.#takeEvent(event);
-    return this.#flush();
+    if (this.#turn.state !== 'closed') this.#takeEvent(event);
+    return this.#turn.flush();
   }
 
   #takeEvent(event: JsonObject): void {
@@ -140,9 +140,8 @@ class CohereReader implements Reader {
   }
 
   #start(id: unknown): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = 'open';
-    this.#events.push({ type: 'turn-start', id: textOf(id), model: this.#model });
+    if (this.#turn.state !== 'waiting') return;
+    this.#turn.start({ id: textOf(id), model: this.#model });
   }
 
   #takeContent({ index, logprobs }: JsonObject, content: JsonObject): void {
@@ -188,45 +187,34 @@ class CohereReader implements Reader {
   #open(head: BlockHead, wireIndex: unknown): void {
     this.#start('');
     this.#close();
-    this.#block = { index: this.#nextBlock, kind: head.kind, wireIndex };
-    this.#nextBlock += 1;
-    this.#events.push({ type: 'block-start', index: this.#block.index, block: head });
+    this.#block = { index: this.#turn.open(head), kind: head.kind, wireIndex };
   }
 
   #delta(text: string, more: DeltaExtent = {}): void {
-    this.#events.push({ type: 'block-delta', index: this.#block!.index, text, ...more });
+    this.#turn.push({ type: 'block-delta', index: this.#block!.index, text, ...more });
   }
 
   #close(): void {
-    if (this.#block !== undefined) this.#events.push({ type: 'block-end', index: this.#block.index });
+    if (this.#block !== undefined) this.#turn.push({ type: 'block-end', index: this.#block.index });
     this.#block = undefined;
   }
 
   #end({ finish_reason: written, usage, error, error_type }: JsonObject): void {
     this.#start('');
     this.#close();
-    const found = foundUsage(usage);
-    if (found !== undefined) this.#events.push({ type: 'usage', ...found });
+    this.#turn.report(foundUsage(usage));
     const reason = endReasons[textOf(written)];
     if (reason === undefined) {
       this.#fail(failure(textOf(written), textOf(error), error_type));
       return;
     }
     const isCall = reason === 'stop' && this.#hadCalls;
-    this.#events.push({ type: 'turn-end', reasons: [{ choice: 0, reason: isCall ? 'tool-calls' : reason }] });
-    this.#state = 'closed';
+    this.#turn.end([{ choice: 0, reason: isCall ? 'tool-calls' : reason }]);
   }
 
   #fail(error: SignalboxError): void {
     this.#close();
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.fail(error);
   }
 }
 

@@ -1,12 +1,7 @@
 // Token counts as Cohere bills them. They report two: what the model read and wrote, their own preamble included, and what is
 // billed. Cached tokens are counted among the former and are no part of what is billed, so they make no meter of their own.
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import { noUsage, type Usage } from '../../turn/usage.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  readonly raw: string;
-}
+import { type FoundUsage, noUsage, tokenCount, type Usage } from '../../turn/usage.ts';
 
 /** Undefined where nothing was counted, as in an answer that failed. */
 export function foundUsage(wire: unknown): FoundUsage | undefined {
@@ -19,11 +14,7 @@ function readUsage(wire: JsonObject): Usage {
   const counted = objectOf(wire.tokens);
   return {
     ...noUsage,
-    input: count(billed.input_tokens ?? counted.input_tokens),
-    output: count(billed.output_tokens ?? counted.output_tokens),
+    input: tokenCount(billed.input_tokens ?? counted.input_tokens),
+    output: tokenCount(billed.output_tokens ?? counted.output_tokens),
   };
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
 }

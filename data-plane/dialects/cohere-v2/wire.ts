@@ -1,6 +1,6 @@
 // The shapes of Cohere's chat (v2) on the wire, as far as more than one file here needs them.
-import { SignalboxError } from '#shared/errors.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 /** Why an answer ended, in Cohere's words. Those that are not here say that it failed. */
 export const endReasons: Readonly<Record<string, EndReason['reason']>> = {
@@ -12,11 +12,4 @@ export const endReasons: Readonly<Record<string, EndReason['reason']>> = {
   ERROR_TOXIC: 'content-filter',
 };
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not one of its chat API.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer('The provider sent an answer that is not one of its chat API.');

@@ -7,6 +7,7 @@
 import { isObject, type JsonObject, objectOf, textOf, wrongType } from '../../json/values.ts';
 import type { Message, Part, PartContent } from '../../turn/request.ts';
 import { parseSignature } from '../../turn/signature.ts';
+import { userMessages } from '../user-messages.ts';
 import { readFileData, readInlineData } from './media.ts';
 import { named } from './wire.ts';
 
@@ -88,22 +89,9 @@ function contentOf(wire: unknown, path: string): Omit<Head, 'at'> & { readonly p
   return { parts: Array.isArray(parts) ? parts : [parts], fields };
 }
 
-/** Results of tools by themselves, everything between them together. */
 function messagesOf({ role, head, parts }: ReadContent): readonly Message[] {
   const extras = { heads: [head] };
-  if (role === 'assistant' || parts.length === 0) return [{ role, parts, extras }];
-  const runs: Part[][] = [];
-  for (const part of parts) {
-    const last = runs.at(-1);
-    const joins = part.kind !== 'tool-result' && last !== undefined && last[0]!.kind !== 'tool-result';
-    if (joins) last.push(part);
-    else runs.push([part]);
-  }
-  return runs.map((run) => ({
-    role: run[0]!.kind === 'tool-result' ? ('tool' as const) : ('user' as const),
-    parts: run,
-    extras,
-  }));
+  return role === 'assistant' || parts.length === 0 ? [{ role, parts, extras }] : userMessages(parts, extras);
 }
 
 function join(message: Message, { head, parts }: ReadContent): Message {

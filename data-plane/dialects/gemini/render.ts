@@ -3,8 +3,9 @@
 import type { Frame } from '../../framing/frame.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
 import type { BlockHead, Citation, EndReason, TokenLogprob, TurnEvent } from '../../turn/events.ts';
-import { completeArguments, type FoldedBlock, type FoldedChoice, foldTurn } from '../../turn/fold.ts';
+import { type FoldedBlock, type FoldedChoice, foldTurn } from '../../turn/fold.ts';
 import { type Signature, signatureText } from '../../turn/signature.ts';
+import { argumentsWritten } from '../call-arguments.ts';
 import type { Writer, WriterOptions } from '../dialect.ts';
 import { writeCitations } from './citations.ts';
 import { renderStreamError } from './errors.ts';
@@ -163,7 +164,7 @@ function wholeParts(head: BlockHead, text: string, signature: Signature | undefi
         return signature === undefined ? [] : [{ thought: true, ...signed(signature) }];
       return text === '' && signature === undefined ? [] : [{ text, thought: true, ...signed(signature) }];
     case 'tool-call': {
-      const call = { id: head.id, name: head.name, args: argumentsOf(text) };
+      const call = { id: head.id, name: head.name, args: argumentsWritten(text) };
       return [{ functionCall: call, ...signed(head.signature) }];
     }
     case 'image':
@@ -179,16 +180,6 @@ function wholeParts(head: BlockHead, text: string, signature: Signature | undefi
 
 function signed(signature: Signature | undefined): { readonly thoughtSignature?: string } {
   return signature === undefined ? {} : { thoughtSignature: signatureText(signature, 'google') };
-}
-
-/** A model may write what is no JSON; the client is to see what it wrote. */
-function argumentsOf(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(completeArguments(text));
-    return isObject(value) ? value : { arguments: value };
-  } catch {
-    return { arguments: text };
-  }
 }
 
 function finishOf(reason: EndReason['reason'], isRefused: boolean): JsonObject {

@@ -2,9 +2,10 @@
 // first of Google's two spellings. Encoding starts from the extras and lays the canonical values over them, so that decode followed
 // by encode gives back the body as it was; without extras it writes what a client of this dialect would have written.
 import { parseJson } from '../../json/parse.ts';
-import { isObject, type JsonObject, objectOf, rest, wrongType } from '../../json/values.ts';
+import { isObject, type JsonObject, objectOf, wrongType } from '../../json/values.ts';
 import type { TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import { unrestored } from '../plain-fields.ts';
 import { encodeConversation } from './conversation.ts';
 import { checkSettings, decodeGeneration, encodeGeneration, plainSettings } from './generation.ts';
 import { decodeContents, decodeSystem } from './message.ts';
@@ -48,10 +49,7 @@ export function decodeBody(wire: JsonObject): Omit<TurnRequest, 'model' | 'strea
     ...(toolChoice === undefined ? {} : { toolChoice }),
     ...decodeGeneration(settings),
     extras: {
-      ...rest(
-        wire,
-        Object.keys(isRestored).filter((field) => isRestored[field]),
-      ),
+      ...unrestored(wire, isRestored),
       ...(isObject(generationConfig) ? { generationConfig: settings } : {}),
       ...(isObject(toolConfig) ? { toolConfig: config } : {}),
     },

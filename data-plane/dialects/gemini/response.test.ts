@@ -2,16 +2,14 @@ import { describe, expect, test } from 'vitest';
 import type { SignalboxError } from '#shared/errors.ts';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
 import { geminiChunk, geminiStream, geminiTurn } from '#test/fixtures/gemini.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
 import { gemini } from './index.ts';
 
 function read(pieces: readonly Buffer[]): readonly TurnEvent[] {
-  const frames = gemini.framing.reader();
-  const reader = gemini.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => reader.push(frame));
-  return checkTurn([...events, ...frames.end().flatMap((frame) => reader.push(frame)), ...reader.end()]);
+  return checkTurn(readStream(gemini, pieces));
 }
 
 const stream = (chunks: readonly object[]) => foldTurn(read([geminiStream(chunks)]));

@@ -10,11 +10,13 @@ import { isObject, type JsonObject, objectsIn, rest, textOf } from '../../json/v
 import type { BlockHead, Citation, EndReason, TokenLogprob, TurnEvent } from '../../turn/events.ts';
 import { parseSignature, type Signature } from '../../turn/signature.ts';
 import { truncated } from '../../turn/truncated.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInStream } from '../read-error.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { readCitations } from './citations.ts';
 import { readLogprobs } from './logprobs.ts';
-import { type FoundUsage, findUsage } from './usage.ts';
+import { findUsage } from './usage.ts';
 import { brokenEnds, endReasons, extrasOf, finishWord, named, unreadable, wireReasons } from './wire.ts';
 
 export function reader(): Reader {
@@ -56,65 +58,61 @@ interface Candidate {
 }
 
 class GeminiReader implements Reader {
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
-  #nextBlock = 0;
+  readonly #turn = new TurnQueue();
   readonly #candidates = new Map<number, Candidate>();
   #feedback: JsonObject | undefined;
   #sawAnswer = false;
   #usage: FoundUsage | undefined;
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed' || frame.data.trim() === '') return [];
+    if (this.#turn.state === 'closed' || frame.data.trim() === '') return [];
     try {
       return this.take(parseJson(frame.data));
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
-      return this.#flush();
+      return this.#turn.flush();
     }
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     const candidates = [...this.#candidates.values()];
     const isFinished = candidates.length > 0 && candidates.every(({ finish }) => finish !== '');
     if (isFinished || this.#isBlocked()) this.#endTurn();
     else this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   /** A chunk, or a whole answer. Throws when it is neither. */
   take(value: unknown): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     // Errors come in a list now and then.
     const answer = named(Array.isArray(value) ? value[0] : value);
     if (isObject(answer.error)) this.#fail(errorInStream(answer));
     else if (isAnswer(answer)) this.#takeAnswer(answer);
     else throw unreadable(undefined);
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   /** Nothing more will come, and nothing is missing. */
   finish(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     if (!this.#sawAnswer) throw unreadable(undefined);
     this.#endTurn();
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   #takeAnswer(answer: JsonObject): void {
     this.#sawAnswer = true;
     this.#usage = findUsage(answer) ?? this.#usage;
-    if (this.#state === 'waiting') this.#start(answer);
+    if (this.#turn.state === 'waiting') this.#start(answer);
     if (isObject(answer.promptFeedback)) this.#feedback = answer.promptFeedback;
     for (const candidate of objectsIn(answer.candidates)) this.#takeCandidate(named(candidate));
   }
 
   #start(answer: JsonObject): void {
-    this.#state = 'open';
     const fields = rest(answer, chunkFields);
-    this.#events.push({
-      type: 'turn-start',
+    this.#turn.start({
       id: textOf(answer.responseId),
       model: textOf(answer.modelVersion),
       ...(fields === undefined ? {} : { extras: extrasOf(fields) }),
@@ -215,15 +213,15 @@ class GeminiReader implements Reader {
     } else if (mediaType.startsWith('audio/')) {
       const flow = this.#flow(candidate, 'audio');
       const extras = extrasOf({ mimeType: mediaType });
-      this.#events.push({ type: 'block-delta', index: flow.index, text: textOf(data), extras });
+      this.#turn.push({ type: 'block-delta', index: flow.index, text: textOf(data), extras });
     } else this.#takePrivate(candidate, part);
   }
 
   /** A thought that may be handed back and not be read. */
   #takeRedacted(candidate: Candidate, signature: Signature): void {
     this.#closeFlow(candidate);
-    const index = this.#open({ kind: 'reasoning', choice: candidate.index, isRedacted: true });
-    this.#events.push({ type: 'block-end', index, signature });
+    const index = this.#turn.open({ kind: 'reasoning', choice: candidate.index, isRedacted: true });
+    this.#turn.push({ type: 'block-end', index, signature });
   }
 
   #takePrivate(candidate: Candidate, part: JsonObject): void {
@@ -233,16 +231,9 @@ class GeminiReader implements Reader {
 
   /** A block that is known whole. */
   #block(block: BlockHead, text: string): void {
-    const index = this.#open(block);
-    if (text !== '') this.#events.push({ type: 'block-delta', index, text });
-    this.#events.push({ type: 'block-end', index });
-  }
-
-  #open(block: BlockHead): number {
-    const index = this.#nextBlock;
-    this.#nextBlock += 1;
-    this.#events.push({ type: 'block-start', index, block });
-    return index;
+    const index = this.#turn.open(block);
+    if (text !== '') this.#turn.push({ type: 'block-delta', index, text });
+    this.#turn.push({ type: 'block-end', index });
   }
 
   /** What follows a signature is another text. */
@@ -250,7 +241,9 @@ class GeminiReader implements Reader {
     if (candidate.flow?.kind === kind && candidate.flow.signature === undefined) return candidate.flow;
     this.#closeFlow(candidate);
     const choice = candidate.index;
-    const index = this.#open(kind === 'audio' ? { kind, choice, id: prefixedId('audio') } : { kind, choice });
+    const index = this.#turn.open(
+      kind === 'audio' ? { kind, choice, id: prefixedId('audio') } : { kind, choice },
+    );
     candidate.flow = { kind, index, from: candidate.text.length, signature: undefined };
     return candidate.flow;
   }
@@ -260,7 +253,7 @@ class GeminiReader implements Reader {
     text: string,
     more: { readonly logprobs?: readonly TokenLogprob[]; readonly citations?: readonly Citation[] },
   ): void {
-    this.#events.push({ type: 'block-delta', index, text, ...more });
+    this.#turn.push({ type: 'block-delta', index, text, ...more });
   }
 
   #closeFlow(candidate: Candidate): void {
@@ -268,7 +261,7 @@ class GeminiReader implements Reader {
     if (flow === undefined) return;
     candidate.flow = undefined;
     const { index, signature } = flow;
-    this.#events.push({ type: 'block-end', index, ...(signature === undefined ? {} : { signature }) });
+    this.#turn.push({ type: 'block-end', index, ...(signature === undefined ? {} : { signature }) });
   }
 
   #closeCandidate(candidate: Candidate): void {
@@ -292,36 +285,22 @@ class GeminiReader implements Reader {
       return;
     }
     for (const candidate of candidates) this.#closeCandidate(candidate);
-    this.#pushUsage();
+    this.#turn.report(this.#usage);
     const fields = endFields(candidates, this.#feedback);
-    this.#events.push({
-      type: 'turn-end',
-      reasons:
-        candidates.length === 0
-          ? [{ choice: 0, reason: 'content-filter' }]
-          : candidates.map((candidate) => ({ choice: candidate.index, reason: reasonOf(candidate) })),
-      ...(fields === undefined ? {} : { extras: extrasOf(fields) }),
-    });
-    this.#state = 'closed';
+    this.#turn.end(
+      candidates.length === 0
+        ? [{ choice: 0, reason: 'content-filter' }]
+        : candidates.map((candidate) => ({ choice: candidate.index, reason: reasonOf(candidate) })),
+      fields && extrasOf(fields),
+    );
   }
 
   #fail(error: SignalboxError): void {
-    if (this.#state === 'open') {
+    if (this.#turn.state === 'open') {
       for (const candidate of this.#candidates.values()) this.#closeFlow(candidate);
-      this.#pushUsage();
+      this.#turn.report(this.#usage);
     }
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
-  }
-
-  #pushUsage(): void {
-    if (this.#usage !== undefined) this.#events.push({ type: 'usage', ...this.#usage });
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.fail(error);
   }
 }
 

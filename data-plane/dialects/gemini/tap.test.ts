@@ -1,15 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import { everyCut, oneByOne } from '#test/fixtures/chunks.ts';
 import { geminiChunk, geminiStream, geminiTurn } from '#test/fixtures/gemini.ts';
+import { tapStream } from '#test/harness/read-stream.ts';
 import { gemini } from './index.ts';
 
 const head = gemini.peek(Buffer.from('{"contents":[]}'), { model: 'm', stream: true });
 
 function tapped(pieces: readonly Buffer[]) {
-  const tap = gemini.tap(head);
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]).toString(), report, isBroken: tap.isBroken };
+  const { output, ...rest } = tapStream(gemini.tap(head), pieces);
+  return { output: output.toString(), ...rest };
 }
 
 describe('a stream that passes', () => {

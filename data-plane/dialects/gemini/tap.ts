@@ -6,10 +6,11 @@ import type { SignalboxError } from '#shared/errors.ts';
 import { readEvent } from '../../framing/sse.ts';
 import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, textOf } from '../../json/values.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { BodyReport, RequestHead, StreamReport, StreamTap } from '../dialect.ts';
 import { beginsWith, type EventWatcher, endsWithBrace, PassingTap } from '../passing-tap.ts';
 import { errorInStream } from '../read-error.ts';
-import { type FoundUsage, findUsage } from './usage.ts';
+import { findUsage } from './usage.ts';
 import { finishWord, named, unreadable } from './wire.ts';
 
 export function tap(_head: RequestHead): StreamTap {

@@ -1,13 +1,8 @@
 // Token counts taken apart into a disjoint vector. Google counts cached tokens inside the prompt, thoughts outside the answer, and what
 // its own tools fed the model outside both. Every chunk of a stream reports the sums so far, so the last report holds.
 import { isObject, type JsonObject, objectsIn } from '../../json/values.ts';
-import { inputTotal, type Usage } from '../../turn/usage.ts';
+import { type FoundUsage, inputTotal, tokenCount, type Usage } from '../../turn/usage.ts';
 import { named } from './wire.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  readonly raw: string;
-}
 
 /** The counts of an answer or a chunk of one; undefined when it has none. */
 export function findUsage(answer: JsonObject): FoundUsage | undefined {
@@ -17,22 +12,22 @@ export function findUsage(answer: JsonObject): FoundUsage | undefined {
 }
 
 export function readUsage(wire: JsonObject): Usage {
-  const prompt = count(wire.promptTokenCount);
-  const inputCacheRead = Math.min(prompt, count(wire.cachedContentTokenCount));
+  const prompt = tokenCount(wire.promptTokenCount);
+  const inputCacheRead = Math.min(prompt, tokenCount(wire.cachedContentTokenCount));
   const cachedAudio = audioIn(wire.cacheTokensDetails);
   const inputAudio = Math.min(
     prompt - inputCacheRead,
     Math.max(0, audioIn(wire.promptTokensDetails) - cachedAudio),
   );
-  const answer = count(wire.candidatesTokenCount);
+  const answer = tokenCount(wire.candidatesTokenCount);
   const outputAudio = Math.min(answer, audioIn(wire.candidatesTokensDetails));
   return {
-    input: prompt - inputCacheRead - inputAudio + count(wire.toolUsePromptTokenCount),
+    input: prompt - inputCacheRead - inputAudio + tokenCount(wire.toolUsePromptTokenCount),
     inputCacheRead,
     inputCacheWrite: 0,
     inputAudio,
     output: answer - outputAudio,
-    outputReasoning: count(wire.thoughtsTokenCount),
+    outputReasoning: tokenCount(wire.thoughtsTokenCount),
     outputAudio,
   };
 }
@@ -66,9 +61,5 @@ function audioIn(details: unknown): number {
   return objectsIn(details)
     .map(named)
     .filter(({ modality }) => audioNames.includes(modality))
-    .reduce((sum, { tokenCount }) => sum + count(tokenCount), 0);
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
+    .reduce((sum, { tokenCount: tokens }) => sum + tokenCount(tokens), 0);
 }

@@ -1,8 +1,8 @@
 // The shapes of Gemini's API on the wire, as far as more than one file here needs them. Google's servers read every field of it
 // under two names, `inlineData` and `inline_data`; here everything is read under the first.
-import { SignalboxError } from '#shared/errors.ts';
 import { isObject, type JsonObject } from '../../json/values.ts';
 import type { EndReason, Extras } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 export const DIALECT = 'gemini';
 
@@ -73,11 +73,4 @@ export function own(extras: Extras | undefined): JsonObject {
   return extras?.dialect === DIALECT ? extras.fields : {};
 }
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not one of the Gemini API.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer('The provider sent an answer that is not one of the Gemini API.');

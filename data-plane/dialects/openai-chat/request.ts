@@ -15,12 +15,15 @@ import {
 import { effortOf } from '../../turn/reasoning.ts';
 import type { ResponseFormat, Tool, ToolChoice, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import { decodeStop, encodeStop } from '../openai-stop.ts';
 import {
+  listAt,
   type PlainField,
   plainNames,
   plainRestored,
   readPlain,
   scalarAt,
+  unrestored,
   writePlain,
 } from '../plain-fields.ts';
 import { adopt } from './adopt.ts';
@@ -63,8 +66,8 @@ export function decode(head: RequestHead): TurnRequest {
   const request: TurnRequest = {
     model: head.model,
     stream: head.stream,
-    messages: listOf(wire, 'messages').map((message, index) => decodeMessage(message, `messages[${index}]`)),
-    tools: (wire.tools == null ? [] : listOf(wire, 'tools')).map(decodeTool),
+    messages: listAt(wire, 'messages').map((message, index) => decodeMessage(message, `messages[${index}]`)),
+    tools: (wire.tools == null ? [] : listAt(wire, 'tools')).map(decodeTool),
     ...readPlain(wire, plainFields),
     ...(limit === undefined ? {} : { maxOutputTokens: limit as number }),
     ...(stop === undefined ? {} : { stop }),
@@ -151,12 +154,7 @@ function spellings(wire: JsonObject, { stop, toolChoice, format }: Understood): 
     max_completion_tokens: wire.max_completion_tokens != null && wire.max_tokens == null,
     ...plainRestored(wire, plainFields),
   };
-  return (
-    rest(
-      wire,
-      Object.keys(isRestored).filter((field) => isRestored[field]),
-    ) ?? {}
-  );
+  return unrestored(wire, isRestored);
 }
 
 function encodeLimit({ maxOutputTokens, extras }: TurnRequest, target: EncodeTarget | undefined): JsonObject {
@@ -165,17 +163,6 @@ function encodeLimit({ maxOutputTokens, extras }: TurnRequest, target: EncodeTar
   // The older name only where the client used it and nothing else.
   const isOldName = extras.max_tokens != null && extras.max_completion_tokens == null;
   return isOldName ? { max_tokens: maxOutputTokens } : { max_completion_tokens: maxOutputTokens };
-}
-
-function decodeStop(stop: unknown): readonly string[] | undefined {
-  if (stop == null) return undefined;
-  if (typeof stop === 'string') return [stop];
-  if (Array.isArray(stop) && stop.every((text) => typeof text === 'string')) return stop;
-  throw wrongType('stop', 'a string or a list of strings');
-}
-
-function encodeStop(stop: readonly string[], written: unknown): string | readonly string[] {
-  return typeof written === 'string' && stop.length === 1 ? stop[0]! : stop;
 }
 
 function decodeTool(tool: unknown, index: number): Tool {
@@ -251,10 +238,4 @@ function encodeFormat(format: ResponseFormat, written: unknown): JsonObject {
   const outer = isObject(written) ? written : {};
   if (format.kind === 'schema') return { ...outer, type: 'json_schema', json_schema: format.fields };
   return { ...outer, type: format.kind === 'json' ? 'json_object' : 'text' };
-}
-
-function listOf(wire: JsonObject, field: string): readonly unknown[] {
-  const value = wire[field];
-  if (!Array.isArray(value)) throw wrongType(field, 'a list');
-  return value;
 }

@@ -10,10 +10,12 @@ import { isObject, type JsonObject, objectOf, objectsIn, rest, textOf } from '..
 import type { BlockHead, EndReason, Extras, TurnEvent } from '../../turn/events.ts';
 import type { Signature } from '../../turn/signature.ts';
 import { truncated } from '../../turn/truncated.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer } from '../openai-errors.ts';
-import { type FoundUsage, findUsage } from '../openai-usage.ts';
+import { findUsage } from '../openai-usage.ts';
 import { errorInStream } from '../read-error.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { citationsIn, readLogprobs } from './annotations.ts';
 import { argumentsText, changedFields, contentPieces, deltaExtras, withoutNulls } from './delta.ts';
 import { callSignature, detailsSignature } from './reasoning-details.ts';
@@ -75,31 +77,29 @@ interface Call {
 }
 
 class ChatReader implements Reader {
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
+  readonly #turn = new TurnQueue();
   #sawChunk = false;
-  #nextBlock = 0;
   readonly #choices = new Map<number, Choice>();
   #startFields: JsonObject = {};
   #lateFields: JsonObject = {};
   #usage: FoundUsage | undefined;
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     try {
       this.#takeFrame(frame);
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
     }
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     const choices = [...this.#choices.values()];
     if (choices.length > 0 && choices.every((choice) => choice.finish !== undefined)) this.#endTurn();
     else this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   /** A whole body. */
@@ -110,13 +110,13 @@ class ChatReader implements Reader {
     } catch (thrown) {
       throw unreadable(thrown);
     }
-    if (this.#choices.size === 0 && this.#state !== 'closed') throw unreadable(undefined);
-    return this.#flush();
+    if (this.#choices.size === 0 && this.#turn.state !== 'closed') throw unreadable(undefined);
+    return this.#turn.flush();
   }
 
   finish(): TurnEvent[] {
-    if (this.#state !== 'closed') this.#endTurn();
-    return this.#flush();
+    if (this.#turn.state !== 'closed') this.#endTurn();
+    return this.#turn.flush();
   }
 
   #takeFrame(frame: Frame): void {
@@ -143,19 +143,17 @@ class ChatReader implements Reader {
     }
     const choices = objectsIn(chunk.choices);
     const extras = rest(chunk, [...chunkFields, ...paddingFields]) ?? {};
-    if (this.#state === 'open')
+    if (this.#turn.state === 'open')
       this.#lateFields = { ...this.#lateFields, ...changedFields(extras, this.#startFields) };
     else this.#startFields = { ...this.#startFields, ...extras };
     // Azure opens with a chunk that has neither choices nor an id.
-    if (this.#state === 'waiting' && (choices.length > 0 || textOf(chunk.id) !== '')) this.#start(chunk);
+    if (this.#turn.state === 'waiting' && (choices.length > 0 || textOf(chunk.id) !== '')) this.#start(chunk);
     for (const choice of choices) this.#takeChoice(choice);
   }
 
   #start(chunk: JsonObject): void {
     const created = chunk.created;
-    this.#state = 'open';
-    this.#events.push({
-      type: 'turn-start',
+    this.#turn.start({
       id: textOf(chunk.id),
       model: textOf(chunk.model),
       ...(typeof created === 'number' ? { createdAtMs: created * 1000 } : {}),
@@ -234,7 +232,7 @@ class ChatReader implements Reader {
       name,
       ...(signature === undefined ? {} : { signature }),
     };
-    const call: Call = { id: head.id, wireIndex, block: this.#openBlock(head), looksComplete: false };
+    const call: Call = { id: head.id, wireIndex, block: this.#turn.open(head), looksComplete: false };
     choice.calls.push(call);
     choice.hadCalls = true;
     return call;
@@ -262,14 +260,14 @@ class ChatReader implements Reader {
     if (choice.flow !== undefined) this.#closeFlow(choice, choice.flow.index);
     const head: BlockHead =
       kind === 'audio' ? { kind, choice: choice.index, id: audioId } : { kind, choice: choice.index };
-    choice.flow = { kind, index: this.#openBlock(head) };
+    choice.flow = { kind, index: this.#turn.open(head) };
     return choice.flow.index;
   }
 
   #closeFlow(choice: Choice, index: number): void {
     const { signature } = choice;
     const isSigned = choice.flow?.kind === 'reasoning' && signature !== undefined;
-    this.#events.push({ type: 'block-end', index, ...(isSigned ? { signature } : {}) });
+    this.#turn.push({ type: 'block-end', index, ...(isSigned ? { signature } : {}) });
     if (isSigned) choice.signature = undefined;
     choice.flow = undefined;
   }
@@ -281,16 +279,9 @@ class ChatReader implements Reader {
     this.#delta(open ?? this.#flow(choice, kind, ''), '', extras);
   }
 
-  #openBlock(block: BlockHead): number {
-    const index = this.#nextBlock;
-    this.#nextBlock += 1;
-    this.#events.push({ type: 'block-start', index, block });
-    return index;
-  }
-
   #delta(index: number, text: string, extras: JsonObject | undefined): void {
     if (text === '' && extras === undefined) return;
-    this.#events.push(
+    this.#turn.push(
       extras === undefined
         ? { type: 'block-delta', index, text }
         : { type: 'block-delta', index, text, ...canonicalIn(extras), extras: extrasOf(extras) },
@@ -299,40 +290,27 @@ class ChatReader implements Reader {
 
   #closeBlocks(choice: Choice): void {
     if (choice.flow !== undefined) this.#closeFlow(choice, choice.flow.index);
-    for (const call of choice.calls.splice(0)) this.#events.push({ type: 'block-end', index: call.block });
+    for (const call of choice.calls.splice(0)) this.#turn.push({ type: 'block-end', index: call.block });
   }
 
   #endTurn(): void {
-    if (this.#state === 'waiting') this.#start({});
+    if (this.#turn.state === 'waiting') this.#start({});
     const choices = [...this.#choices.values()].toSorted((a, b) => a.index - b.index);
     for (const choice of choices) this.#closeBlocks(choice);
-    this.#pushUsage();
+    this.#turn.report(this.#usage);
     const fields = endFields(choices, this.#lateFields);
-    this.#events.push({
-      type: 'turn-end',
-      reasons: choices.map((choice) => ({ choice: choice.index, reason: reasonOf(choice) })),
-      ...(fields === undefined ? {} : { extras: extrasOf(fields) }),
-    });
-    this.#state = 'closed';
+    this.#turn.end(
+      choices.map((choice) => ({ choice: choice.index, reason: reasonOf(choice) })),
+      fields && extrasOf(fields),
+    );
   }
 
   #fail(error: SignalboxError): void {
-    if (this.#state === 'open') {
+    if (this.#turn.state === 'open') {
       for (const choice of this.#choices.values()) this.#closeBlocks(choice);
-      this.#pushUsage();
+      this.#turn.report(this.#usage);
     }
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
-  }
-
-  #pushUsage(): void {
-    if (this.#usage !== undefined) this.#events.push({ type: 'usage', ...this.#usage });
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.fail(error);
   }
 }
 

@@ -1,7 +1,7 @@
 // The shapes of OpenAI's chat completions on the wire, as far as more than one file here needs them.
-import { SignalboxError } from '#shared/errors.ts';
 import { objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 export const DIALECT = 'openai-chat';
 export const DONE = '[DONE]';
@@ -22,11 +22,4 @@ export function thinkingText(thinking: unknown): string {
     .join('');
 }
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not a chat completion.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer('The provider sent an answer that is not a chat completion.');

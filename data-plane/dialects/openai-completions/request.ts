@@ -2,15 +2,17 @@
 // extras under its own name, and so is a prompt in a form that no conversation has; decode followed by encode gives back the
 // body as it was.
 import { parseJson } from '../../json/parse.ts';
-import { isObject, type JsonObject, rest, wrongType } from '../../json/values.ts';
+import { isObject, type JsonObject, wrongType } from '../../json/values.ts';
 import type { Message, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
+import { decodeStop, encodeStop } from '../openai-stop.ts';
 import {
   type PlainField,
   plainNames,
   plainRestored,
   readPlain,
   scalarAt,
+  unrestored,
   writePlain,
 } from '../plain-fields.ts';
 import { promptText } from './prompt.ts';
@@ -65,8 +67,7 @@ function spellings(wire: JsonObject): JsonObject {
     logprobs: typeof wire.logprobs === 'number',
     ...plainRestored(wire, plainFields),
   };
-  const restored = Object.keys(isRestored).filter((field) => isRestored[field]);
-  return rest(wire, restored) ?? {};
+  return unrestored(wire, isRestored);
 }
 
 /** With a target, for an upstream that has nothing newer; without, as the client wrote it. */
@@ -110,15 +111,4 @@ function checkPrompt(prompt: unknown): void {
       prompt.every(isToken) ||
       prompt.every((tokens) => Array.isArray(tokens) && tokens.every(isToken)));
   if (!isList) throw wrongType('prompt', 'a string, a list of strings, or tokens');
-}
-
-function decodeStop(stop: unknown): readonly string[] | undefined {
-  if (stop == null) return undefined;
-  if (typeof stop === 'string') return [stop];
-  if (Array.isArray(stop) && stop.every((text) => typeof text === 'string')) return stop;
-  throw wrongType('stop', 'a string or a list of strings');
-}
-
-function encodeStop(stop: readonly string[], written: unknown): string | readonly string[] {
-  return typeof written === 'string' && stop.length === 1 ? stop[0]! : stop;
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { anyCuts, everyCut, oneByOne } from '#test/fixtures/chunks.ts';
+import { readStream, tapStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
@@ -35,10 +36,7 @@ const plain = stream(
 );
 
 function read(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = openaiCompletions.framing.reader();
-  const turn = openaiCompletions.reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(openaiCompletions, pieces);
 }
 
 describe('a stream', () => {
@@ -96,9 +94,8 @@ describe('a stream', () => {
           stream_options: { include_usage: true },
         };
         const tap = openaiCompletions.tap(openaiCompletions.peek(Buffer.from(JSON.stringify(body))));
-        const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-        const { bytes, report } = tap.end();
-        expect(Buffer.concat([...passed, bytes]).equals(plain)).toBe(true);
+        const { output, report } = tapStream(tap, pieces);
+        expect(output.equals(plain)).toBe(true);
         expect(report).toMatchObject({ id: 'c-1', complete: true, usage: { input: 5, output: 4 } });
       }),
     );

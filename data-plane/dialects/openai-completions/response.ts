@@ -6,10 +6,12 @@ import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason, TurnEvent } from '../../turn/events.ts';
 import { truncated } from '../../turn/truncated.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { Reader } from '../dialect.ts';
 import { errorInAnswer } from '../openai-errors.ts';
-import { type FoundUsage, findUsage } from '../openai-usage.ts';
+import { findUsage } from '../openai-usage.ts';
 import { errorInStream } from '../read-error.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { readLogprobs } from './logprobs.ts';
 import { DONE, unreadable } from './wire.ts';
 
@@ -37,27 +39,25 @@ interface Choice {
 }
 
 class CompletionReader implements Reader {
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
-  #nextBlock = 0;
+  readonly #turn = new TurnQueue();
   readonly #choices = new Map<number, Choice>();
   #usage: FoundUsage | undefined;
 
   push(frame: Frame): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     try {
       this.#takeFrame(frame);
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
     }
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     if (this.#isFinished()) this.#endTurn();
     else this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   whole(body: Buffer): TurnEvent[] {
@@ -67,15 +67,15 @@ class CompletionReader implements Reader {
     } catch (thrown) {
       throw unreadable(thrown);
     }
-    if (this.#choices.size === 0 && this.#state !== 'closed') throw unreadable(undefined);
-    if (this.#state !== 'closed') this.#endTurn();
-    return this.#flush();
+    if (this.#choices.size === 0 && this.#turn.state !== 'closed') throw unreadable(undefined);
+    if (this.#turn.state !== 'closed') this.#endTurn();
+    return this.#turn.flush();
   }
 
   #takeFrame(frame: Frame): void {
     const data = frame.data.trim();
     if (data === DONE) {
-      if (this.#state === 'waiting') this.#fail(unreadable(undefined));
+      if (this.#turn.state === 'waiting') this.#fail(unreadable(undefined));
       else this.#endTurn();
       return;
     }
@@ -94,15 +94,13 @@ class CompletionReader implements Reader {
       return;
     }
     const choices = objectsIn(chunk.choices);
-    if (this.#state === 'waiting' && (choices.length > 0 || textOf(chunk.id) !== '')) this.#start(chunk);
+    if (this.#turn.state === 'waiting' && (choices.length > 0 || textOf(chunk.id) !== '')) this.#start(chunk);
     for (const choice of choices) this.#takeChoice(choice);
   }
 
   #start(chunk: JsonObject): void {
     const created = chunk.created;
-    this.#state = 'open';
-    this.#events.push({
-      type: 'turn-start',
+    this.#turn.start({
       id: textOf(chunk.id),
       model: textOf(chunk.model),
       ...(typeof created === 'number' ? { createdAtMs: created * 1000 } : {}),
@@ -117,7 +115,7 @@ class CompletionReader implements Reader {
     if (text !== '' || logprobs.length > 0) {
       const index = this.#blockOf(choice);
       const more = logprobs.length === 0 ? {} : { logprobs };
-      this.#events.push({ type: 'block-delta', index, text, ...more });
+      this.#turn.push({ type: 'block-delta', index, text, ...more });
     }
     const finish = textOf(wire.finish_reason);
     if (finish === '') return;
@@ -135,16 +133,12 @@ class CompletionReader implements Reader {
   }
 
   #blockOf(choice: Choice): number {
-    if (choice.block !== undefined) return choice.block;
-    const index = this.#nextBlock;
-    this.#nextBlock += 1;
-    choice.block = index;
-    this.#events.push({ type: 'block-start', index, block: { kind: 'text', choice: choice.index } });
-    return index;
+    choice.block ??= this.#turn.open({ kind: 'text', choice: choice.index });
+    return choice.block;
   }
 
   #close(choice: Choice): void {
-    if (choice.block !== undefined) this.#events.push({ type: 'block-end', index: choice.block });
+    if (choice.block !== undefined) this.#turn.push({ type: 'block-end', index: choice.block });
     choice.block = undefined;
   }
 
@@ -156,33 +150,17 @@ class CompletionReader implements Reader {
   #endTurn(): void {
     const choices = [...this.#choices.values()].toSorted((a, b) => a.index - b.index);
     for (const choice of choices) this.#close(choice);
-    this.#pushUsage();
-    this.#events.push({
-      type: 'turn-end',
-      reasons: choices.map(({ index, finish }) => ({
-        choice: index,
-        reason: endReasons[finish ?? 'stop'] ?? 'stop',
-      })),
-    });
-    this.#state = 'closed';
+    this.#turn.report(this.#usage);
+    this.#turn.end(
+      choices.map(({ index, finish }) => ({ choice: index, reason: endReasons[finish ?? 'stop'] ?? 'stop' })),
+    );
   }
 
   #fail(error: SignalboxError): void {
-    if (this.#state === 'open') {
+    if (this.#turn.state === 'open') {
       for (const choice of this.#choices.values()) this.#close(choice);
-      this.#pushUsage();
+      this.#turn.report(this.#usage);
     }
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
-  }
-
-  #pushUsage(): void {
-    if (this.#usage !== undefined) this.#events.push({ type: 'usage', ...this.#usage });
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.fail(error);
   }
 }

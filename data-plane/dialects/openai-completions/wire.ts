@@ -1,7 +1,7 @@
 // The shapes of OpenAI's text completions on the wire, as far as more than one file here needs them. They are older than chat:
 // a prompt goes in and its continuation comes out.
-import { SignalboxError } from '#shared/errors.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 export const DONE = '[DONE]';
 
@@ -13,11 +13,4 @@ export const wireReasons: Readonly<Record<EndReason['reason'], string>> = {
   'content-filter': 'content_filter',
 };
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is not a text completion.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer('The provider sent an answer that is not a text completion.');

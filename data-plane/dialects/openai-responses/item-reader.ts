@@ -2,7 +2,7 @@
 // known before anything is said in it or only when it is over: what has been said already is counted, so that a finished item
 // adds exactly what was missing.
 import { isObject, type JsonObject, objectsIn, rowFor, textOf } from '../../json/values.ts';
-import type { BlockHead, TokenLogprob, TurnEvent } from '../../turn/events.ts';
+import type { BlockEvent, BlockHead, TokenLogprob } from '../../turn/events.ts';
 import type { Signature } from '../../turn/signature.ts';
 import { citationOf, readLogprobs } from './annotations.ts';
 import { readSignature } from './signatures.ts';
@@ -29,11 +29,11 @@ const WHOLE = 'whole';
 
 export class ItemReader {
   hadCalls = false;
-  readonly #emit: (event: TurnEvent) => void;
+  readonly #emit: (event: BlockEvent) => void;
   readonly #items = new Map<number, Item>();
   #nextBlock = 0;
 
-  constructor(emit: (event: TurnEvent) => void) {
+  constructor(emit: (event: BlockEvent) => void) {
     this.#emit = emit;
   }
 

@@ -3,7 +3,7 @@
 // many blocks and clients expect one message.
 import { prefixedId } from '#shared/ids.ts';
 import { isObject, type JsonObject, objectsIn } from '../../json/values.ts';
-import type { BlockHead, Extras, TurnEvent } from '../../turn/events.ts';
+import type { BlockEvent, BlockHead, Extras, TurnEvent } from '../../turn/events.ts';
 import { completeArguments } from '../../turn/fold.ts';
 import type { Signature } from '../../turn/signature.ts';
 import { annotationOf, writeLogprobs } from './annotations.ts';
@@ -11,7 +11,6 @@ import { type Belonging, writeSignature } from './signatures.ts';
 import { DIALECT } from './wire.ts';
 
 type Emit = (type: string, fields: JsonObject) => void;
-type BlockEvent = Extract<TurnEvent, { type: 'block-start' | 'block-delta' | 'block-end' }>;
 type Delta = Extract<TurnEvent, { type: 'block-delta' }>;
 
 interface Item {

@@ -3,16 +3,18 @@
 // as it was. For another dialect's client, nothing is kept at the provider: what its model thought comes back encrypted, so that
 // the conversation can go on without the provider remembering it.
 import { parseJson } from '../../json/parse.ts';
-import { defined, isObject, type JsonObject, objectOf, rest, textOf, wrongType } from '../../json/values.ts';
+import { defined, isObject, type JsonObject, objectOf, textOf, wrongType } from '../../json/values.ts';
 import { effortOf } from '../../turn/reasoning.ts';
 import type { Message, TurnRequest } from '../../turn/request.ts';
 import type { EncodeTarget, FieldNames, RequestHead } from '../dialect.ts';
 import {
+  listAt,
   type PlainField,
   plainNames,
   plainRestored,
   readPlain,
   scalarAt,
+  unrestored,
   writePlain,
 } from '../plain-fields.ts';
 import { encodeItems } from './conversation.ts';
@@ -73,7 +75,7 @@ export function decode(head: RequestHead): TurnRequest {
     model: head.model,
     stream: head.stream,
     messages: [...decodeInstructions(wire.instructions), ...decodeInput(wire.input)],
-    tools: wire.tools == null ? [] : listOf(wire, 'tools').map(decodeTool),
+    tools: wire.tools == null ? [] : listAt(wire, 'tools').map(decodeTool),
     ...known,
     extras: spellings(wire),
   };
@@ -114,12 +116,7 @@ function spellings(wire: JsonObject): JsonObject {
     tools: Array.isArray(tools) && tools.length > 0,
     ...plainRestored(wire, plainFields),
   };
-  return (
-    rest(
-      wire,
-      Object.keys(isRestored).filter((field) => isRestored[field]),
-    ) ?? {}
-  );
+  return unrestored(wire, isRestored);
 }
 
 /** With a target, as that upstream wants it; without, as the client wrote it. */
@@ -212,10 +209,4 @@ function withoutMemory({ model, logprobs, reasoningEffort }: TurnRequest): JsonO
 /** Whether a model of this name reasons: others refuse to be asked for what they thought. */
 function reasons(model: string): boolean {
   return /(^|\/)(o[1-9]|gpt-[5-9]|gpt-oss|codex)(?!.*-chat)/.test(model);
-}
-
-function listOf(wire: JsonObject, field: string): readonly unknown[] {
-  const value = wire[field];
-  if (!Array.isArray(value)) throw wrongType(field, 'a list');
-  return value;
 }

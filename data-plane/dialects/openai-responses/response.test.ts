@@ -12,18 +12,16 @@ import {
   searchItem,
   streamOf,
 } from '#test/fixtures/openai-responses.ts';
+import { readStream } from '#test/harness/read-stream.ts';
 import type { TurnEvent } from '../../turn/events.ts';
 import { foldTurn } from '../../turn/fold.ts';
 import { checkTurn } from '../../turn/grammar.ts';
 import { openaiResponses } from './index.ts';
 
-const { framing, reader, unfold } = openaiResponses;
+const { unfold } = openaiResponses;
 
 function read(pieces: readonly Buffer[]): TurnEvent[] {
-  const frames = framing.reader();
-  const turn = reader();
-  const events = pieces.flatMap((piece) => frames.push(piece)).flatMap((frame) => turn.push(frame));
-  return [...events, ...frames.end().flatMap((frame) => turn.push(frame)), ...turn.end()];
+  return readStream(openaiResponses, pieces);
 }
 
 const readEvents = (events: readonly Event[]) => foldTurn(checkTurn(read([eventBytes(events)])));

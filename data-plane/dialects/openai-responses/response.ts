@@ -8,11 +8,13 @@ import { parseJson } from '../../json/parse.ts';
 import { isObject, type JsonObject, objectOf, objectsIn, rest, rowFor, textOf } from '../../json/values.ts';
 import type { EndReason, TurnEvent } from '../../turn/events.ts';
 import { truncated } from '../../turn/truncated.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { Reader } from '../dialect.ts';
+import { TurnQueue } from '../turn-queue.ts';
 import { errorInAnswer, errorInEvent } from './errors.ts';
 import { ItemReader } from './item-reader.ts';
 import { memberText } from './member-text.ts';
-import { type FoundUsage, findUsage } from './usage.ts';
+import { findUsage } from './usage.ts';
 import { DIALECT, lifecycleEvents, unreadable } from './wire.ts';
 
 export function reader(): Reader {
@@ -55,20 +57,19 @@ const endReasons: Readonly<Record<string, EndReason['reason']>> = {
 };
 
 class ResponseReader implements Reader {
-  #state: 'waiting' | 'open' | 'closed' = 'waiting';
-  #events: TurnEvent[] = [];
+  readonly #turn = new TurnQueue();
   readonly #items: ItemReader;
 
   constructor() {
     this.#items = new ItemReader((event) => {
       this.#start({});
-      this.#events.push(event);
+      this.#turn.push(event);
     });
   }
 
   push(frame: Frame): TurnEvent[] {
     const data = frame.data.trim();
-    if (this.#state === 'closed' || data === '' || data === '[DONE]') return [];
+    if (this.#turn.state === 'closed' || data === '' || data === '[DONE]') return [];
     try {
       const event = parseJson(data);
       if (!isObject(event)) throw new TypeError('An event is an object.');
@@ -76,13 +77,13 @@ class ResponseReader implements Reader {
     } catch (thrown) {
       this.#fail(frame.unterminated ? truncated() : unreadable(thrown));
     }
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   end(): TurnEvent[] {
-    if (this.#state === 'closed') return [];
+    if (this.#turn.state === 'closed') return [];
     this.#fail(truncated());
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   takeWhole(response: JsonObject, body: Buffer): TurnEvent[] {
@@ -94,7 +95,7 @@ class ResponseReader implements Reader {
     const usage = findUsage(response, body);
     if (error === undefined) this.#endTurn(response, usage);
     else this.#fail(error, usage);
-    return this.#flush();
+    return this.#turn.flush();
   }
 
   #take(type: string, event: JsonObject, data: string): void {
@@ -117,12 +118,10 @@ class ResponseReader implements Reader {
   }
 
   #start(response: JsonObject): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = 'open';
+    if (this.#turn.state !== 'waiting') return;
     const created = response.created_at;
     const extras = rest(response, responseFields);
-    this.#events.push({
-      type: 'turn-start',
+    this.#turn.start({
       id: textOf(response.id),
       model: textOf(response.model),
       ...(typeof created === 'number' ? { createdAtMs: created * 1000 } : {}),
@@ -132,9 +131,8 @@ class ResponseReader implements Reader {
 
   #endTurn(response: JsonObject, usage: FoundUsage | undefined): void {
     this.#items.completeAll(objectsIn(response.output));
-    if (usage !== undefined) this.#events.push({ type: 'usage', ...usage });
-    this.#events.push({ type: 'turn-end', reasons: [{ choice: 0, reason: this.#reason(response) }] });
-    this.#state = 'closed';
+    this.#turn.report(usage);
+    this.#turn.end([{ choice: 0, reason: this.#reason(response) }]);
   }
 
   #reason({ status, incomplete_details }: JsonObject): EndReason['reason'] {
@@ -144,18 +142,11 @@ class ResponseReader implements Reader {
   }
 
   #fail(error: SignalboxError, usage?: FoundUsage): void {
-    if (this.#state === 'open') {
+    if (this.#turn.state === 'open') {
       this.#items.closeAll();
-      if (usage !== undefined) this.#events.push({ type: 'usage', ...usage });
+      this.#turn.report(usage);
     }
-    this.#events.push({ type: 'turn-error', error });
-    this.#state = 'closed';
-  }
-
-  #flush(): TurnEvent[] {
-    const events = this.#events;
-    this.#events = [];
-    return events;
+    this.#turn.fail(error);
   }
 }
 

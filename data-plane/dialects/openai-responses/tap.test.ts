@@ -10,6 +10,7 @@ import {
   searchItem,
   streamOf,
 } from '#test/fixtures/openai-responses.ts';
+import { tapStream } from '#test/harness/read-stream.ts';
 import { openaiResponses } from './index.ts';
 import { inspect, ResponseTap } from './tap.ts';
 
@@ -19,9 +20,7 @@ const events = streamOf(output);
 function pass(pieces: readonly Buffer[]) {
   const kept: string[] = [];
   const tap = new ResponseTap((response) => kept.push(response));
-  const passed = pieces.map((piece) => Buffer.from(tap.push(piece)));
-  const { bytes, report } = tap.end();
-  return { output: Buffer.concat([...passed, bytes]), report, kept, isBroken: tap.isBroken, tap };
+  return { ...tapStream(tap, pieces), kept, tap };
 }
 
 describe.each([

@@ -8,11 +8,12 @@ import { readEvent } from '../../framing/sse.ts';
 import { parseJson } from '../../json/parse.ts';
 import { scanObject, wantedKeys } from '../../json/scan.ts';
 import { isObject, type JsonObject, objectOf, textOf } from '../../json/values.ts';
+import type { FoundUsage } from '../../turn/usage.ts';
 import type { BodyReport, RequestHead, StreamReport, StreamTap } from '../dialect.ts';
 import { beginsWith, type EventWatcher, endsWithBrace, firstByte, PassingTap } from '../passing-tap.ts';
 import { errorInAnswer, errorInEvent, type Progress } from './errors.ts';
 import { memberText } from './member-text.ts';
-import { type FoundUsage, usageAt } from './usage.ts';
+import { usageAt } from './usage.ts';
 import { unreadable } from './wire.ts';
 
 export function tap(_head: RequestHead): StreamTap {

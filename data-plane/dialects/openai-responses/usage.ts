@@ -2,13 +2,14 @@
 // inside the output; of hosts that count otherwise, the total tells which sum was meant.
 import { type ScannedObject, scanObject, wantedKeys } from '../../json/scan.ts';
 import { isObject, type JsonObject, objectOf } from '../../json/values.ts';
-import { inputTotal, noUsage, outputTotal, type Usage } from '../../turn/usage.ts';
-
-export interface FoundUsage {
-  readonly usage: Usage;
-  /** As the provider sent it. */
-  readonly raw: string;
-}
+import {
+  type FoundUsage,
+  inputTotal,
+  noUsage,
+  outputTotal,
+  tokenCount,
+  type Usage,
+} from '../../turn/usage.ts';
 
 const usageKey = wantedKeys('usage');
 
@@ -27,23 +28,23 @@ export function usageAt(json: Buffer, members: ScannedObject['members']): FoundU
 }
 
 export function readUsage(wire: JsonObject): Usage {
-  const said = { input: count(wire.input_tokens), output: count(wire.output_tokens) };
-  const total = count(wire.total_tokens);
+  const said = { input: tokenCount(wire.input_tokens), output: tokenCount(wire.output_tokens) };
+  const total = tokenCount(wire.total_tokens);
   const inputDetails = objectOf(wire.input_tokens_details);
   const outputDetails = objectOf(wire.output_tokens_details);
-  const reasoning = count(outputDetails.reasoning_tokens);
+  const reasoning = tokenCount(outputDetails.reasoning_tokens);
   const isOutside =
     reasoning > 0 &&
     (total === said.input + said.output + reasoning || (total === 0 && reasoning > said.output));
   const output = isOutside ? said.output + reasoning : said.output;
-  const inputCacheRead = Math.min(count(inputDetails.cached_tokens), said.input);
-  const inputCacheWrite = Math.min(count(inputDetails.cache_write_tokens), said.input - inputCacheRead);
+  const inputCacheRead = Math.min(tokenCount(inputDetails.cached_tokens), said.input);
+  const inputCacheWrite = Math.min(tokenCount(inputDetails.cache_write_tokens), said.input - inputCacheRead);
   const inputAudio = Math.min(
-    count(inputDetails.audio_tokens),
+    tokenCount(inputDetails.audio_tokens),
     said.input - inputCacheRead - inputCacheWrite,
   );
   const outputReasoning = Math.min(reasoning, output);
-  const outputAudio = Math.min(count(outputDetails.audio_tokens), output - outputReasoning);
+  const outputAudio = Math.min(tokenCount(outputDetails.audio_tokens), output - outputReasoning);
   return {
     input: said.input - inputCacheRead - inputCacheWrite - inputAudio,
     inputCacheRead,
@@ -66,8 +67,4 @@ export function writeUsage(usage: Usage | undefined): JsonObject {
     output_tokens_details: { reasoning_tokens: known.outputReasoning },
     total_tokens: input + output,
   };
-}
-
-function count(value: unknown): number {
-  return typeof value === 'number' && value > 0 ? Math.min(Math.trunc(value), Number.MAX_SAFE_INTEGER) : 0;
 }

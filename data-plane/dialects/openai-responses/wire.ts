@@ -1,7 +1,7 @@
 // The shapes of OpenAI's Responses API on the wire, as far as more than one file here needs them.
-import { SignalboxError } from '#shared/errors.ts';
 import { type JsonObject, objectsIn, textOf } from '../../json/values.ts';
 import type { EndReason } from '../../turn/events.ts';
+import { unreadableAnswer } from '../unreadable.ts';
 
 export const DIALECT = 'openai-responses';
 
@@ -30,11 +30,6 @@ export function reasoningText(item: JsonObject): string {
 /** Between the parts of a summary, where they become one text. */
 export const PART_BREAK = '\n\n';
 
-export function unreadable(cause: unknown): SignalboxError {
-  if (cause instanceof SignalboxError && cause.code !== 'invalid_json') return cause;
-  return new SignalboxError(
-    'upstream_invalid',
-    'The provider sent an answer that is no response of the Responses API.',
-    { cause },
-  );
-}
+export const unreadable = unreadableAnswer(
+  'The provider sent an answer that is no response of the Responses API.',
+);

@@ -1,21 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { strategyNames } from '#shared/routing-strategies.ts';
 import { inputOf, memberOf, seededRandom } from '#test/harness/vitals.ts';
 import { strategyNamed } from './registry.ts';
 import type { Member, StrategyInput } from './strategy.ts';
-
-const names = [
-  'priority',
-  'least-latency',
-  'weighted-round-robin',
-  'random',
-  'round-robin',
-  'least-busy',
-  'lowest-usage',
-  'lowest-cost',
-  'adaptive',
-  'cache-affinity',
-];
 
 const anyVitals = fc.record({
   weight: fc.constantFrom(0, 0.2, 5),
@@ -56,7 +44,7 @@ function shares(name: string, members: readonly Member[], rounds: number, input:
   return counts;
 }
 
-test.each(names)('%s names every member once, with a reason', (name) => {
+test.each(strategyNames)('%s names every member once, with a reason', (name) => {
   const strategy = strategyNamed(name);
   expect(strategy.name).toBe(name);
   fc.assert(

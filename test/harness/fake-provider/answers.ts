@@ -245,7 +245,8 @@ const errorTypes: Readonly<Record<number, { type: string; code: string | null; m
   429: { type: 'requests', code: 'rate_limit_exceeded', message: 'Rate limit reached.' },
 };
 
-function errorBody(status: number, message?: string): object {
+/** As OpenAI writes them, whichever of its APIs is asked. */
+export function openaiError(status: number, message?: string): object {
   const row = errorTypes[status] ?? {
     type: 'server_error',
     code: null,
@@ -259,7 +260,7 @@ export const chatWire: WireFormat = {
   readRequest: readChatRequest,
   wholeBody,
   streamEvents,
-  errorBody,
+  errorBody: openaiError,
   eventName: () => undefined,
   endMark: '[DONE]',
 };

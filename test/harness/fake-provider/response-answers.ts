@@ -1,5 +1,5 @@
 // The same answers in the shape of OpenAI's Responses API: numbered events that carry items, the whole response at both ends of a stream.
-import type { Answer, ChatRequest, StreamEvent, WireFormat } from './answers.ts';
+import { type Answer, type ChatRequest, openaiError, type StreamEvent, type WireFormat } from './answers.ts';
 import type { Behaviour } from './behaviour.ts';
 
 export const responsesWire: WireFormat = {
@@ -7,7 +7,7 @@ export const responsesWire: WireFormat = {
   readRequest: readResponseRequest,
   wholeBody: (answer, behaviour) => finished(answer, behaviour.usageOn !== 'never'),
   streamEvents,
-  errorBody,
+  errorBody: openaiError,
   eventName: (payload) => (payload as { type?: string }).type ?? 'error',
   endMark: (answer) => {
     const response = finished(answer, true) as { status: string };
@@ -209,20 +209,4 @@ function usageOf({ reportedUsage }: Answer): object {
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens,
   };
-}
-
-const errorTypes: Readonly<Record<number, { type: string; code: string | null; message: string }>> = {
-  400: { type: 'invalid_request_error', code: null, message: 'The fake provider rejects this request.' },
-  401: { type: 'invalid_request_error', code: 'invalid_api_key', message: 'Incorrect API key provided.' },
-  404: { type: 'invalid_request_error', code: 'model_not_found', message: 'The model does not exist.' },
-  429: { type: 'requests', code: 'rate_limit_exceeded', message: 'Rate limit reached.' },
-};
-
-function errorBody(status: number, message?: string): object {
-  const row = errorTypes[status] ?? {
-    type: 'server_error',
-    code: null,
-    message: 'The fake provider had an error.',
-  };
-  return { error: { message: message ?? row.message, type: row.type, param: null, code: row.code } };
 }
