@@ -17,9 +17,10 @@ const smaller: World = {
 };
 /** Only as long as the trouble lasts: what comes after it is not looked at. */
 const whileTroubled = { ...phases, untilMs: phases.faultUntilMs };
-/** Refusals are caught by every breaker, so in this one strategies differ by a few per cent, which only the larger sample shows. */
+/** Refusals are caught by every breaker, so in these strategies differ by a few per cent, which only the larger sample shows. */
+const refusing = ['flapping', 'half down'];
 const worldFor = ({ name }: Scenario): World => ({
-  ...(name === 'flapping' ? usualWorld : smaller),
+  ...(refusing.includes(name) ? usualWorld : smaller),
   phases: whileTroubled,
 });
 const brief: World = {

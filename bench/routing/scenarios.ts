@@ -69,7 +69,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'half down',
     about: 'half of the members refuse connections',
-    isPartialFailure: false,
+    isPartialFailure: true,
     changes: (phases, servers) => during(phases, Math.floor(servers / 2), { isDown: true }),
   },
   {

@@ -187,13 +187,21 @@ describe('lowest-cost', () => {
 });
 
 describe('adaptive', () => {
-  test('takes the better of two, and asks who is far behind only to find out how it is', () => {
-    const members = [100, 110, 120, 3000].map((firstByteMs, index) =>
+  test('takes the best of three, and asks who is far behind only to find out how it is', () => {
+    const members = [100, 110, 120, 130, 3000].map((firstByteMs, index) =>
       memberOf(`m${index}`, { vitals: { weight: 5, firstByteMs } }),
     );
     const counts = shares('adaptive', members, 2000, inputOf({ random: seededRandom(3) }));
-    expect(counts.m3 ?? 0).toBeLessThan(20);
-    expect(Math.min(counts.m0!, counts.m1!)).toBeGreaterThan(500);
+    expect(counts.m4 ?? 0).toBeLessThan(20);
+    expect(Math.min(counts.m0!, counts.m1!)).toBeGreaterThan(300);
+  });
+
+  test('minds who is busy more than who is a little slower, and who is ill more than who is busy', () => {
+    const busy = memberOf('busy', { vitals: { weight: 5, firstByteMs: 100, inFlight: 20 } });
+    const slower = memberOf('slower', { vitals: { weight: 5, firstByteMs: 250, inFlight: 10 } });
+    const ill = memberOf('ill', { vitals: { weight: 5, firstByteMs: 1000, inFlight: 5 } });
+    expect(first('adaptive', [busy, slower], inputOf())).toBe('slower');
+    expect(first('adaptive', [busy, ill], inputOf())).toBe('busy');
   });
 
   test('leaves those with little room and much in flight', () => {
