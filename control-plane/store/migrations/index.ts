@@ -5,10 +5,12 @@ import * as configuration from './001-configuration.ts';
 import * as ledger from './002-ledger.ts';
 import * as requestWords from './003-request-words.ts';
 import * as trail from './004-trail.ts';
+import * as shadow from './005-shadow.ts';
 
 export const migrations: Record<string, Migration> = {
   '001-configuration': configuration,
   '002-ledger': ledger,
   '003-request-words': requestWords,
   '004-trail': trail,
+  '005-shadow': shadow,
 };
