@@ -201,6 +201,10 @@ export const limits = {
   routeRulesMax: 100,
   /** Names in one condition or outcome; more belong into the metadata of keys. */
   ruleValuesMax: 1000,
+  /** Copies of requests under way on one instance: each holds its request, and its answer until it is whole. */
+  mirrorsAtOnceMax: 100,
+  /** A copy whose answer has no end is ended, though nobody waits for it: twice what a provider may take to begin one. */
+  mirrorMsMax: 20 * MINUTE,
   /** OpenAI takes events of up to 15 MiB in a realtime session; one that is larger is refused there. */
   realtimeMessageBytesMax: 16 * MIB,
   /** A session holds two connections and up to a few MiB on their way; thousands of calls belong on more instances. */

@@ -34,7 +34,8 @@ const failure = {
 
 /**
  * A hundred requests an hour ago, over fifty minutes: every fifth fails at `large@a` and is answered by `large@b`, every tenth of those
- * by `small`. One more is refused by everyone, one is left by its client; thirty are older, and ten are of another route.
+ * by `small`. One more is refused by everyone, one is left by its client; thirty are older, and ten are of another route. Four were copied
+ * to `large`, where one copy failed.
  */
 function madeRows(): AttemptRow[] {
   const at = (index: number, hoursAgo = 2) => BigInt(nowMs - hoursAgo * HOUR_MS + index * 30_000);
@@ -62,6 +63,9 @@ function madeRows(): AttemptRow[] {
     }).flat(),
     attempt(100, { ...large, ...failure }),
     attempt(101, { ...large, outcome: Outcome.CANCELLED, usage: undefined }),
+    ...Array.from({ length: 4 }, (_, index) =>
+      attempt(index, { ...large, shadow: true, ...(index === 0 ? failure : {}) }),
+    ),
     ...Array.from({ length: 30 }, (_, index) => attempt(index, small, 40)),
     ...Array.from({ length: 10 }, (_, index) => attempt(200 + index, { ...small, route: 'another' })),
   ];
@@ -140,6 +144,20 @@ test('members and their deployments share the traffic, the busiest first', async
   expect(second).toMatchObject({ attempts: 2, success_share: 1, errors: {}, tokens: { input: 20 } });
 });
 
+test('copies are no traffic and are told apart', async () => {
+  const { copies } = (await read('/api/v1/routes/smart/stats')).body;
+  expect(copies).toMatchObject([
+    {
+      model: 'large',
+      attempts: 4,
+      success_share: 0.75,
+      tokens: { input: 30, output: 60 },
+      errors: { upstream_error: 1 },
+      duration_ms: { p50: 1002 },
+    },
+  ]);
+});
+
 test('percentiles are those of the attempts themselves', async () => {
   const { members } = (await read('/api/v1/routes/smart/stats')).body;
   // Of 1000 and 1050 ms: between two values Postgres goes straight from one to the other.
@@ -157,7 +175,13 @@ test('the window bounds what is counted, days back as well', async () => {
 test('a route that nobody asked has no shares, which is something else than none', async () => {
   const { status, body } = await read('/api/v1/routes/quiet/stats');
   expect(status).toBe(200);
-  expect(body).toMatchObject({ requests: 0, success_share: null, failover_share: null, members: [] });
+  expect(body).toMatchObject({
+    requests: 0,
+    success_share: null,
+    failover_share: null,
+    members: [],
+    copies: [],
+  });
   expect(body.totals).toMatchObject({ attempts: 0, duration_ms: null, cost_nanodollars: null, errors: {} });
 });
 

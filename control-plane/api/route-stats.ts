@@ -62,6 +62,9 @@ const routeStatisticsSchema = z
     members: z
       .array(z.object({ model: z.string(), ...figures, deployments: z.array(deploymentSchema) }))
       .describe('By public model name, those with the most attempts first.'),
+    copies: z
+      .array(z.object({ model: z.string(), ...figures }).omit({ traffic_share: true }))
+      .describe('Attempts for copies of requests, by public model name. They are counted nowhere else here.'),
   })
   .meta({ id: 'RouteStatistics' });
 
@@ -103,10 +106,10 @@ export function routeStatisticsApi({ db, objects, clock }: RouteStatisticsOption
   };
 }
 
-function show({ requests, figures: rows, errors }: RouteStatistics) {
+function show({ requests, figures: rows, errors, copies }: RouteStatistics) {
   const { requests: asked, answered, left, failed_over } = requests;
   const all = rows.find(({ model }) => model === null)!;
-  const members = rows.filter(({ model, deployment }) => model !== null && deployment === null);
+  const members = modelsIn(rows);
   const deployments = Map.groupBy(
     rows.filter(({ deployment }) => deployment !== null),
     ({ model }) => model,
@@ -134,7 +137,19 @@ function show({ requests, figures: rows, errors }: RouteStatistics) {
         })),
       };
     }),
+    copies: modelsIn(copies.figures).map((row) => ({
+      model: row.model!,
+      ...showFigures(
+        row,
+        copies.errors.filter(({ model }) => model === row.model),
+      ),
+      success_share: shareOf(row.completed, row.attempts - row.cancelled),
+    })),
   };
+}
+
+function modelsIn(rows: readonly AttemptFigures[]): readonly AttemptFigures[] {
+  return rows.filter(({ model, deployment }) => model !== null && deployment === null);
 }
 
 function showMember(row: AttemptFigures, all: AttemptFigures, errors: readonly ErrorCount[]) {

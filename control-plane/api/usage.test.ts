@@ -215,6 +215,7 @@ describe('requests', () => {
         metadata: {},
         upstream_id: 'chatcmpl-1',
         trail: 'priority 1',
+        shadow: false,
       },
     ]);
   });

@@ -41,6 +41,12 @@ export const tokensSchema = z
   })
   .describe('Disjoint: no token is counted twice, the sum is everything.');
 
+/** As it stands in a query. */
+const flag = z
+  .enum(['true', 'false'])
+  .transform((text) => text === 'true')
+  .optional();
+
 const sumsSchema = z.object({
   requests: count.describe('Requests of clients; each is counted at its first attempt.'),
   attempts: count.describe('Calls to providers, of which one request may need several.'),
@@ -71,6 +77,7 @@ const usageQuery = z.strictObject({
   model: text,
   provider: text,
   route: text,
+  shadow: flag.describe('`true`: copies of requests alone, which are counted nowhere else.'),
   group_by: z.enum(usageGroups).optional(),
   limit: pageQuery.shape.limit.describe('How many groups to return: the largest, or the newest days.'),
 });
@@ -106,6 +113,7 @@ const requestSchema = z
     metadata: z.record(z.string(), z.string()).describe('What the client said about the request.'),
     upstream_id: z.string(),
     trail: z.string().describe('Why this target was asked.'),
+    shadow: z.boolean().describe('A copy of the request, whose answer nobody was given.'),
   })
   .meta({ id: 'Request' });
 
@@ -118,6 +126,7 @@ const requestFilters = {
   provider: text,
   outcome: z.enum(outcomes).optional(),
   request_id: text.describe('All attempts of one request.'),
+  shadow: flag.describe('`true`: copies alone; `false`: none of them.'),
   from: z.iso.datetime({ offset: true }).optional(),
   to: z.iso.datetime({ offset: true }).optional().describe('Not included.'),
   tag: z
@@ -184,6 +193,7 @@ export function usageApi(db: Db): ApiPlugin {
           model: filter.model,
           provider: filter.provider,
           outcome: filter.outcome,
+          shadow: filter.shadow,
           requestId,
           tags: tag,
           metadata,
@@ -267,5 +277,6 @@ function showAttempt(row: StoredAttempt): z.input<typeof requestSchema> {
     metadata: row.metadata,
     upstream_id: row.upstream_id,
     trail: row.trail,
+    shadow: row.shadow,
   };
 }

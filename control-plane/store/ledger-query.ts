@@ -29,6 +29,8 @@ export interface UsageFilter {
   readonly model?: string | undefined;
   readonly provider?: string | undefined;
   readonly route?: string | undefined;
+  /** Copies alone, instead of what clients were answered with. */
+  readonly shadow?: boolean | undefined;
 }
 
 export interface UsageQuery extends UsageFilter {
@@ -39,6 +41,10 @@ export interface UsageQuery extends UsageFilter {
 function sumColumns() {
   const sums = dailySums.map((name) => sql`coalesce(sum(${sql.ref(name)}), 0)::bigint as ${sql.ref(name)}`);
   return sql.join([...sums, sql`sum(cost_nanodollars)::bigint as cost_nanodollars`]);
+}
+
+function tableOf({ shadow = false }: UsageFilter) {
+  return sql.table(shadow ? 'shadow_daily' : 'usage_daily');
 }
 
 function conditions({ from, to, ...equals }: UsageFilter) {
@@ -54,7 +60,7 @@ function conditions({ from, to, ...equals }: UsageFilter) {
 
 export async function usageTotals(db: Db, filter: UsageFilter): Promise<UsageSums> {
   const { rows } = await reachingDatabase(() =>
-    sql<UsageSums>`select ${sumColumns()} from usage_daily where ${conditions(filter)}`.execute(db),
+    sql<UsageSums>`select ${sumColumns()} from ${tableOf(filter)} where ${conditions(filter)}`.execute(db),
   );
   return rows[0]!;
 }
@@ -68,7 +74,7 @@ export async function usageByGroup(
   const order = query.groupBy === 'day' ? sql`day desc` : sql`sum(attempts) desc, ${column}`;
   const { rows } = await reachingDatabase(() =>
     sql<UsageSums & { group: string }>`
-      select ${column}::text as "group", ${sumColumns()} from usage_daily
+      select ${column}::text as "group", ${sumColumns()} from ${tableOf(query)}
       where ${conditions(query)} group by ${column} order by ${order} limit ${query.limit}`.execute(db),
   );
   return rows;
@@ -82,6 +88,8 @@ export interface AttemptFilter {
   readonly provider?: string | undefined;
   readonly outcome?: AttemptsTable['outcome'] | undefined;
   readonly requestId?: string | undefined;
+  /** Copies alone, or none of them. */
+  readonly shadow?: boolean | undefined;
   /** All of them. */
   readonly tags?: readonly string[] | undefined;
   /** All of these, with these values. */
@@ -96,7 +104,7 @@ export interface AttemptFilter {
 
 /** Newest first: by day, then by attempt id, which begins with the time. */
 export function listAttempts(db: Db, filter: AttemptFilter): Promise<StoredAttempt[]> {
-  const { key, model, provider, outcome, requestId, from, to, after, limit } = filter;
+  const { key, model, provider, outcome, requestId, shadow, from, to, after, limit } = filter;
   const { tags = [], metadata = {} } = filter;
   return reachingDatabase(() =>
     db
@@ -107,6 +115,7 @@ export function listAttempts(db: Db, filter: AttemptFilter): Promise<StoredAttem
       .$if(provider !== undefined, (query) => query.where('provider', '=', provider!))
       .$if(outcome !== undefined, (query) => query.where('outcome', '=', outcome!))
       .$if(requestId !== undefined, (query) => query.where('request_id', '=', requestId!))
+      .$if(shadow !== undefined, (query) => query.where('shadow', '=', shadow!))
       .$if(tags.length > 0, (query) => query.where(sql<SqlBool>`tags @> ${JSON.stringify(tags)}::jsonb`))
       .$if(Object.keys(metadata).length > 0, (query) =>
         query.where(sql<SqlBool>`metadata @> ${JSON.stringify(metadata)}::jsonb`),

@@ -2,7 +2,7 @@
 // transaction, and sums are made from the rows that were really inserted, so a delivery may be repeated any number of
 // times, anywhere. Rows are always touched in the same order (journals, attempts, sums; each sorted), so replicas that
 // work side by side wait for each other instead of deadlocking.
-import { sql, type Transaction } from 'kysely';
+import { type RawBuilder, sql, type Transaction } from 'kysely';
 import { type JournalPosition, journalStart } from '../domain/journal-position.ts';
 import { type Db, reachingDatabase } from './database.ts';
 import { dailySums, outcomes, tokenColumns } from './ledger-columns.ts';
@@ -45,6 +45,7 @@ export interface AttemptRow {
   readonly upstream_id: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly trail: string;
+  readonly shadow: boolean;
 }
 
 const attemptColumns = [
@@ -77,6 +78,7 @@ const attemptColumns = [
   'upstream_id',
   'metadata',
   'trail',
+  'shadow',
 ] as const satisfies readonly (keyof AttemptRow)[];
 
 export interface JournalId {
@@ -169,6 +171,20 @@ async function lockPositions(tx: LedgerTx, journals: readonly JournalId[]): Prom
 async function insertAttempts(tx: LedgerTx, rows: readonly AttemptRow[]): Promise<number> {
   if (rows.length === 0) return 0;
   const columns = sql.join(attemptColumns.map((name) => sql.ref(name)));
+  const result = await sql<{ inserted: bigint }>`
+    with inserted as (
+      insert into attempts (${columns})
+      select ${columns} from json_populate_recordset(null::attempts, ${rowsAsJson(rows)}::json)
+      order by day, attempt_id
+      on conflict do nothing
+      returning *
+    ), summed as (${summed('usage_daily', sql`not shadow`)}), shadows as (${summed('shadow_daily', sql`shadow`)})
+    select count(*) as inserted from inserted`.execute(tx);
+  return Number(result.rows[0]?.inserted ?? 0n);
+}
+
+/** Adds those of `inserted` for which the condition holds to the sums of their days. */
+function summed(table: 'usage_daily' | 'shadow_daily', condition: RawBuilder<unknown>): RawBuilder<unknown> {
   const tokens = sql.join(tokenColumns.map((name) => sql.ref(name)));
   const tokenSums = sql.join(tokenColumns.map((name) => sql`sum(${sql.ref(name)})`));
   const outcomeNames = sql.join(outcomes.map((name) => sql.ref(name)));
@@ -180,29 +196,19 @@ async function insertAttempts(tx: LedgerTx, rows: readonly AttemptRow[]): Promis
       (name) => sql`${sql.ref(name)} = ${sql.ref(`total.${name}`)} + ${sql.ref(`excluded.${name}`)}`,
     ),
   );
-  const result = await sql<{ inserted: bigint }>`
-    with inserted as (
-      insert into attempts (${columns})
-      select ${columns} from json_populate_recordset(null::attempts, ${rowsAsJson(rows)}::json)
-      order by day, attempt_id
-      on conflict do nothing
-      returning *
-    ), summed as (
-      insert into usage_daily as total
-        (day, key_id, model, provider, route, requests, attempts, ${outcomeNames}, ${tokens}, cost_nanodollars, unpriced_attempts)
-      select day, key_id, model, provider, route, count(*) filter (where attempt_number = 1), count(*), ${outcomeCounts},
-        ${tokenSums}, sum(cost_nanodollars), count(*) filter (where cost_nanodollars is null)
-      from inserted
-      group by day, key_id, model, provider, route
-      order by day, key_id, model, provider, route
-      on conflict (day, key_id, model, provider, route) do update set ${sums},
-        cost_nanodollars = case
-          when total.cost_nanodollars is null then excluded.cost_nanodollars
-          else total.cost_nanodollars + coalesce(excluded.cost_nanodollars, 0)
-        end
-    )
-    select count(*) as inserted from inserted`.execute(tx);
-  return Number(result.rows[0]?.inserted ?? 0n);
+  return sql`
+    insert into ${sql.table(table)} as total
+      (day, key_id, model, provider, route, requests, attempts, ${outcomeNames}, ${tokens}, cost_nanodollars, unpriced_attempts)
+    select day, key_id, model, provider, route, count(*) filter (where attempt_number = 1), count(*), ${outcomeCounts},
+      ${tokenSums}, sum(cost_nanodollars), count(*) filter (where cost_nanodollars is null)
+    from inserted where ${condition}
+    group by day, key_id, model, provider, route
+    order by day, key_id, model, provider, route
+    on conflict (day, key_id, model, provider, route) do update set ${sums},
+      cost_nanodollars = case
+        when total.cost_nanodollars is null then excluded.cost_nanodollars
+        else total.cost_nanodollars + coalesce(excluded.cost_nanodollars, 0)
+      end`;
 }
 
 /** The one character that Postgres cannot keep in text, and that a client can put into a name. */

@@ -1,5 +1,6 @@
 // How a route has done, from the single attempts of its last hours: percentiles cannot be put together from sums. One pass over the
-// attempts gives the figures of the route, of its members and of their deployments; the days bound the partitions that are read.
+// attempts gives the figures of the route, of its members and of their deployments; the days bound the partitions that are read. Copies
+// are no traffic of the route: they are counted by the same passes, on their own.
 import { sql } from 'kysely';
 import { limits } from '#shared/limits.ts';
 import { type Db, reachingDatabase } from './database.ts';
@@ -49,22 +50,37 @@ export interface ErrorCount {
   readonly attempts: bigint;
 }
 
-export interface RouteStatistics {
-  readonly requests: RequestFigures;
+export interface AttemptStatistics {
   /** The route first, then models and deployments, the busiest first. */
   readonly figures: readonly AttemptFigures[];
   readonly errors: readonly ErrorCount[];
 }
 
+export interface RouteStatistics extends AttemptStatistics {
+  readonly requests: RequestFigures;
+  readonly copies: AttemptStatistics;
+}
+
+/** Whether copies are counted, or everything else. */
+type Counted = 'answers' | 'copies';
+
 export function routeStatistics(db: Db, window: RouteWindow): Promise<RouteStatistics> {
   return reachingDatabase(async () => {
-    const [requests, figures, errors] = await Promise.all([
+    const [requests, answers, copies] = await Promise.all([
       requestFigures(db, window),
-      attemptFigures(db, window),
-      errorCounts(db, window),
+      attemptStatistics(db, window, 'answers'),
+      attemptStatistics(db, window, 'copies'),
     ]);
-    return { requests, figures, errors };
+    return { requests, ...answers, copies };
   });
+}
+
+async function attemptStatistics(db: Db, window: RouteWindow, counted: Counted): Promise<AttemptStatistics> {
+  const [figures, errors] = await Promise.all([
+    attemptFigures(db, window, counted),
+    errorCounts(db, window, counted),
+  ]);
+  return { figures, errors };
 }
 
 async function requestFigures(db: Db, window: RouteWindow): Promise<RequestFigures> {
@@ -78,12 +94,16 @@ async function requestFigures(db: Db, window: RouteWindow): Promise<RequestFigur
         bool_or(outcome = 'cancelled') as was_left,
         bool_or(outcome in ('failed', 'interrupted')) as has_failed,
         count(*) as attempts
-      from attempts where ${within(window)} group by request_id
+      from attempts where ${within(window, 'answers')} group by request_id
     ) as by_request`.execute(db);
   return rows[0]!;
 }
 
-async function attemptFigures(db: Db, window: RouteWindow): Promise<readonly AttemptFigures[]> {
+async function attemptFigures(
+  db: Db,
+  window: RouteWindow,
+  counted: Counted,
+): Promise<readonly AttemptFigures[]> {
   const byOutcome = outcomes.map(
     (outcome) => sql`count(*) filter (where outcome = ${outcome}) as ${sql.ref(outcome)}`,
   );
@@ -98,17 +118,17 @@ async function attemptFigures(db: Db, window: RouteWindow): Promise<readonly Att
       count(*) filter (where cost_nanodollars is null) as unpriced_attempts,
       ${percentiles('duration_ms', sql`outcome = 'completed'`)},
       ${percentiles('first_byte_ms', sql`first_byte_ms > 0`)}
-    from attempts where ${within(window)}
+    from attempts where ${within(window, counted)}
     group by grouping sets ((), (model), (model, deployment, provider, upstream_model))
     order by grouping(model) desc, grouping(deployment) desc, count(*) desc, model, deployment
     limit ${limits.routeStatisticsRowsMax}`.execute(db);
   return rows;
 }
 
-async function errorCounts(db: Db, window: RouteWindow): Promise<readonly ErrorCount[]> {
+async function errorCounts(db: Db, window: RouteWindow, counted: Counted): Promise<readonly ErrorCount[]> {
   const { rows } = await sql<ErrorCount>`
     select model, deployment, error_code, count(*) as attempts
-    from attempts where ${within(window)} and error_code <> ''
+    from attempts where ${within(window, counted)} and error_code <> ''
     group by model, deployment, error_code
     order by count(*) desc, model, deployment, error_code
     limit ${limits.routeStatisticsRowsMax}`.execute(db);
@@ -116,10 +136,10 @@ async function errorCounts(db: Db, window: RouteWindow): Promise<readonly ErrorC
 }
 
 /** The days say which partitions, since only `day` does. */
-function within({ route, from, to }: RouteWindow) {
+function within({ route, from, to }: RouteWindow, counted: Counted) {
   const [first, last] = [from, to].map((time) => time.toISOString().slice(0, 10));
   return sql`route = ${route} and day between ${first}::date and ${last}::date
-    and started_at >= ${from} and started_at < ${to}`;
+    and started_at >= ${from} and started_at < ${to} and shadow = ${counted === 'copies'}`;
 }
 
 function percentiles(column: 'duration_ms' | 'first_byte_ms', which: ReturnType<typeof sql>) {

@@ -27,6 +27,8 @@ export interface Database {
   usage_watermarks: UsageWatermarksTable;
   usage_spans: UsageSpansTable;
   usage_poison: UsagePoisonTable;
+  /** As `usage_daily`, of copies alone. */
+  shadow_daily: UsageDailyTable;
 }
 
 /** One row. Every configuration change locks it first, so revisions are numbered in the order in which they commit. */
@@ -200,6 +202,8 @@ export interface AttemptsTable {
   /** The client's own words about the request. */
   metadata: ColumnType<Record<string, string>, string | undefined, string>;
   trail: ColumnType<string, string | undefined, string>;
+  /** A copy of a request, whose answer nobody was given; its sums are in `shadow_daily`. */
+  shadow: ColumnType<boolean, boolean | undefined, boolean>;
 }
 
 /** Sums per day, kept in the transaction that inserts the attempts they are sums of. */

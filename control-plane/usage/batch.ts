@@ -137,5 +137,6 @@ function rowOf({ nodeId, region }: UsageBatch, attempt: Attempt): AttemptRow {
     upstream_id: attempt.upstreamId,
     metadata: attempt.metadata,
     trail: attempt.trail,
+    shadow: attempt.shadow,
   };
 }

@@ -81,7 +81,7 @@ export const nothingFound: Findings = Object.freeze({ id: '', usage: undefined, 
 const hurried: Failure = Object.freeze({ code: 'deadline_exceeded', retryAfterMs: undefined });
 
 /** What is written down of a task; how it is put to a deployment is not. */
-export type RecordedTask = Omit<Task, 'passageTo' | 'streamError'>;
+export type RecordedTask = Omit<Task, 'passageTo' | 'streamError' | 'copy'>;
 
 export class AttemptRecord {
   readonly attemptId: string;
@@ -120,6 +120,7 @@ export class AttemptRecord {
       tags: [...deployment.tags, ...task.tags],
       metadata: task.metadata,
       trail: (target.why ?? '').slice(0, limits.trailReasonLengthMax).toWellFormed(),
+      shadow: task.isShadow === true,
     });
     if (key) services.keyUsage.countRequest(key, this.#startedMs);
     const watched = { deployment, key, isStream: task.isStreamed };

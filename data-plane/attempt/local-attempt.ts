@@ -86,7 +86,8 @@ export class LocalAttempt implements AnswerListener {
   }
 
   #fail(error: SignalboxError): AttemptResult {
-    if (error.code === 'client_closed') {
+    const isStoppedCopy = this.#task.isShadow === true && this.#abort.signal.aborted;
+    if (error.code === 'client_closed' || isStoppedCopy) {
       this.#record.settle('cancelled', STATUS, error, this.#findings);
       return { kind: 'cancelled' };
     }

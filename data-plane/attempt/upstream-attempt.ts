@@ -165,7 +165,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   onStop(reason: SignalboxError): void {
-    if (reason.code === 'client_closed') this.#cancel(reason);
+    if (reason.code === 'client_closed' || this.#task.isShadow === true) this.#cancel(reason);
     else this.#fail(reason);
   }
 

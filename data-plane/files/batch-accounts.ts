@@ -54,6 +54,7 @@ export class BatchAccounts {
       tags: [...(deployment?.tags ?? []), 'batch'],
       metadata: {},
       trail: '',
+      shadow: false,
     });
     open.settle({
       outcome: 'completed',

@@ -10,6 +10,7 @@ import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
 import type { FilesRoom } from './files-place.ts';
 import type { HealthSource } from './health-reading.ts';
+import type { MirrorLimits, Mirrors } from './mirrors.ts';
 import type { PathParameters } from './router.ts';
 import type { RealtimeDoor } from './upgrade.ts';
 
@@ -18,7 +19,8 @@ export interface GatewayLimits
     BodyLimits,
     ExchangeLimits,
     SessionLimits,
-    BatchInputLimits {
+    BatchInputLimits,
+    MirrorLimits {
   readonly fileUploadBytesMax: number;
   readonly fileUploadsAtOnceMax: number;
   readonly realtimeSessionsMax: number;
@@ -34,6 +36,7 @@ export interface GatewayContext {
   readonly limits: GatewayLimits;
   /** Who may be under way at once. */
   readonly gate: Gate;
+  readonly mirrors: Mirrors;
   readonly region: string;
   readonly random: () => number;
   readonly realtime: RealtimeDoor;

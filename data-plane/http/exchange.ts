@@ -52,6 +52,8 @@ export class Exchange implements ClientAnswer {
   readonly clientRequestId: string | undefined;
   readonly startedMs: number;
   listener: AnswerListener | undefined;
+  /** Called when the request itself goes out, the first time. */
+  onCalled: (() => void) | undefined;
   /** Set where the client wants to use the connection for something else than HTTP. */
   connection: UpgradeConnection | undefined;
   /** What the log and the metrics say about it. */
@@ -143,7 +145,9 @@ export class Exchange implements ClientAnswer {
   }
 
   upstreamCalled(): void {
-    this.overheadMs ??= this.elapsedMs() - this.bodyWaitMs;
+    if (this.overheadMs !== undefined) return;
+    this.overheadMs = this.elapsedMs() - this.bodyWaitMs;
+    this.onCalled?.();
   }
 
   begin({ status, contentType, bodyBytes, served }: AnswerHead): void {

@@ -8,6 +8,7 @@ import { SignalboxError } from '#shared/errors.ts';
 import { limits as sharedLimits } from '#shared/limits.ts';
 import type { Logger } from '#shared/log.ts';
 import type { Metrics } from '#shared/metrics.ts';
+import type { AttemptServices } from '../attempt/attempt-record.ts';
 import type { AttemptLedger } from '../meter/ledger.ts';
 import { admitHead } from '../policy/admission.ts';
 import type { Credentials } from '../policy/step.ts';
@@ -28,6 +29,7 @@ import { FilesRoom } from './files-place.ts';
 import { pathOf, queryOf } from './headers.ts';
 import type { HealthReading } from './health-reading.ts';
 import { GatewayMetrics } from './metrics.ts';
+import { Mirrors } from './mirrors.ts';
 import { logClosed } from './request-log.ts';
 import type { PathParameters } from './router.ts';
 import { allowed, isAdminPath, type Route, routeFor, takesUpgrades } from './routes.ts';
@@ -100,22 +102,29 @@ export class Gateway {
     this.#options = options;
     this.#limits = limits;
     this.#metrics = new GatewayMetrics(options.metrics, () => this.#exchanges.size);
+    const attempts: AttemptServices = {
+      ledger: options.ledger,
+      upstream: options.upstream,
+      keyUsage: new KeyUsage(),
+      routing: options.routing ?? new RoutingState(),
+      clock,
+      limits,
+      onSettled: (provider, outcome, usage) => this.#metrics.attemptSettled(provider, outcome, usage),
+    };
+    const gate = new Gate({ clock });
+    const random = options.random ?? Math.random;
     this.#context = {
       snapshots: options.snapshots,
-      attempts: {
-        ledger: options.ledger,
-        upstream: options.upstream,
-        keyUsage: new KeyUsage(),
-        routing: options.routing ?? new RoutingState(),
-        clock,
-        limits,
-        onSettled: (provider, outcome, usage) => this.#metrics.attemptSettled(provider, outcome, usage),
-      },
+      attempts,
       limits,
-      gate: new Gate({ clock }),
+      gate,
+      mirrors: new Mirrors({
+        ...{ attempts, gate, random, limits, log: options.log },
+        onEnded: (outcome) => this.#metrics.copyEnded(outcome),
+      }),
       responses: options.responses ?? createMemoryStore(clock, sharedLimits),
       region: options.region ?? '',
-      random: options.random ?? Math.random,
+      random,
       realtime: new RealtimeDoor(limits.realtimeMessageBytesMax),
       files: new FilesRoom(sharedLimits),
       health: { read: () => this.#readHealth() },
@@ -159,10 +168,11 @@ export class Gateway {
 
   /**
    * Readiness turns false, no connection is accepted, idle ones are closed, answers under way are finished. What is
-   * still running at the end of the time is ended with an error its client can read.
+   * still running at the end of the time is ended with an error its client can read. Copies, which nobody reads, end at once.
    */
   async close({ drainMs = this.#limits.drainMs }: { drainMs?: number } = {}): Promise<void> {
     this.#draining = true;
+    this.#context.mirrors.close();
     const closed = new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });

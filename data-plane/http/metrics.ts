@@ -4,6 +4,7 @@ import type { Metrics } from '#shared/metrics.ts';
 import type { Outcome } from '../meter/ledger.ts';
 import type { Usage } from '../turn/usage.ts';
 import type { Exchange } from './exchange.ts';
+import type { CopyOutcome } from './mirrors.ts';
 
 interface Count {
   inc(amount?: number): void;
@@ -33,6 +34,7 @@ export class GatewayMetrics {
   readonly #overheadSeconds: (operation: string) => Distribution;
   readonly #attempts: (provider: string, outcome: string) => Count;
   readonly #tokens: (provider: string, meter: string) => Count;
+  readonly #mirrors: (outcome: CopyOutcome) => Count;
 
   constructor(metrics: Metrics, inFlight: () => number) {
     metrics.gauge('signalbox_requests_in_flight', (gauge) => gauge.set(inFlight()));
@@ -42,12 +44,14 @@ export class GatewayMetrics {
     const overheadSeconds = metrics.histogram('signalbox_overhead_seconds');
     const attempts = metrics.counter('signalbox_attempts_total');
     const tokens = metrics.counter('signalbox_tokens_total');
+    const mirrors = metrics.counter('signalbox_mirrors_total');
     this.#requests = remember((operation, status) => requests.labels(operation, status));
     this.#requestSeconds = remember((operation) => requestSeconds.labels(operation));
     this.#firstByteSeconds = remember((operation) => firstByteSeconds.labels(operation));
     this.#overheadSeconds = remember((operation) => overheadSeconds.labels(operation));
     this.#attempts = remember((provider, outcome) => attempts.labels(provider, outcome));
     this.#tokens = remember((provider, meter) => tokens.labels(provider, meter));
+    this.#mirrors = remember((outcome) => mirrors.labels(outcome));
   }
 
   requestClosed(exchange: Exchange): void {
@@ -56,6 +60,10 @@ export class GatewayMetrics {
     this.#requestSeconds(operation).observe(exchange.elapsedMs() / MS_PER_SECOND);
     if (firstByteMs !== undefined) this.#firstByteSeconds(operation).observe(firstByteMs / MS_PER_SECOND);
     if (overheadMs !== undefined) this.#overheadSeconds(operation).observe(overheadMs / MS_PER_SECOND);
+  }
+
+  copyEnded(outcome: CopyOutcome): void {
+    this.#mirrors(outcome).inc();
   }
 
   attemptSettled(provider: string, outcome: Outcome, usage: Usage | undefined): void {

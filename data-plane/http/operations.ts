@@ -112,6 +112,7 @@ export async function runOperation(
   const task = operation.task
     ? await operation.task(context, placed.identity, asked)
     : turnTask(placed.identity, asked);
+  context.mirrors.follow(exchange, task, placed.copies);
   await answerTask(context, exchange, task, placed);
 }
 

@@ -9,6 +9,7 @@ import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { type FailoverRules, failoverRules, shorterOf } from './failover-rules.ts';
 import { headerOf } from './headers.ts';
+import type { CopyPlan } from './mirrors.ts';
 import { type RequestOptions, readRequestOptions } from './request-options.ts';
 import { SourcedRequest } from './routed-request.ts';
 
@@ -19,6 +20,8 @@ export interface PlacedRequest {
   /** Why nobody is among the candidates, where that is because of what was left out. */
   readonly refusals: readonly SignalboxError[];
   readonly failover: FailoverRules;
+  /** Where copies of it go. */
+  readonly copies: readonly CopyPlan[];
   /** Who answered will have the conversation's prompt in its cache for a while. */
   readonly answeredBy: (candidate: Candidate) => void;
 }
@@ -65,6 +68,8 @@ export function placeRequest(
     exchange.trail.passedOver(deployment.id, reason.code, exchange.elapsedMs());
   }
   const { provider, timeoutMs } = options;
+  // What the rules of the route forbid holds for copies, too.
+  const { restrictions } = plan;
   const deadlineMs = shorterOf(timeoutMs, snapshot.routes.get(plan.route));
   if (deadlineMs !== undefined) exchange.limitTime(deadlineMs);
   return {
@@ -85,6 +90,10 @@ export function placeRequest(
       options: planOptions,
       mayAnswer: ({ deployment }) => provider === undefined || deployment.provider.name === provider,
     }),
+    copies: plan.mirrors.map((to) => ({
+      to,
+      candidates: () => planFor(snapshot, to, { ...planOptions, restrictions })?.candidates ?? [],
+    })),
     answeredBy: ({ deployment, via }) => {
       if (!request.isAffinityKnown) return;
       state.warm.answered({

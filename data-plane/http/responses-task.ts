@@ -7,7 +7,7 @@ import { type Progress, renderStreamError } from '../dialects/openai-responses/e
 import { openaiResponses } from '../dialects/openai-responses/index.ts';
 import { forStrangers, keptItems, withoutForeignReasoning } from '../dialects/openai-responses/kept-items.ts';
 import { ResponseWriter, render } from '../dialects/openai-responses/render.ts';
-import { type InputEdits, withEdits } from '../dialects/openai-responses/request-head.ts';
+import { type InputEdits, unkept, withEdits } from '../dialects/openai-responses/request-head.ts';
 import { inspect, ResponseTap } from '../dialects/openai-responses/tap.ts';
 import { isObject, objectsIn, textOf } from '../json/values.ts';
 import type { Task } from '../passage/task.ts';
@@ -26,11 +26,24 @@ export async function responsesTask(
   asked: TurnAsked,
 ): Promise<Task> {
   const request = await readResponsesRequest(store, identity.keyId, asked.head);
+  return taskFor(store, identity, asked, request);
+}
+
+function taskFor(
+  store: ResponseStore,
+  identity: TaskIdentity,
+  asked: TurnAsked,
+  request: ResponsesRequest,
+): Task {
   const session = new ResponsesSession(store, identity.keyId, asked, request);
   return {
     ...turnTask(identity, asked),
     passageTo: (deployment) => turnPassage(session.askedAt(deployment), deployment),
     streamError: (error) => openaiResponses.framing.write(renderStreamError(error, session.progress)),
+    copy: () => {
+      const copied = { ...asked, head: unkept(asked.head), dropsUnsupported: true };
+      return { ...taskFor(store, identity, copied, { ...request, isKept: false }), isShadow: true };
+    },
   };
 }
 

@@ -109,5 +109,6 @@ export async function runService(
   const { dropsUnsupported } = placed.options;
   const { renderError } = clientDialectNamed(operation.dialect);
   const task = serviceTask(placed.identity, { service, request, dropsUnsupported }, renderError);
+  context.mirrors.follow(exchange, task, placed.copies);
   await answerTask(context, exchange, task, placed);
 }

@@ -27,6 +27,8 @@ export interface Intent {
   readonly metadata: Readonly<Record<string, string>>;
   /** Why this target was asked; empty where there was no choice. */
   readonly trail: string;
+  /** A copy of a request, whose answer nobody is given. */
+  readonly shadow: boolean;
 }
 
 /** What is known afterwards. */

@@ -42,6 +42,7 @@ const intents = fc.record({
   ),
   metadata: fc.dictionary(text, text, { maxKeys: 4 }),
   trail: text,
+  shadow: fc.boolean(),
 });
 
 const usages = fc.record({

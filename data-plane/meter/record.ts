@@ -48,6 +48,7 @@ const field = {
   upstreamId: 23,
   metadata: 24,
   trail: 25,
+  shadow: 26,
 } as const;
 
 const VARINT = 0;
@@ -101,6 +102,7 @@ export class RecordWriter {
     this.#text(field.operation, intent.operation);
     this.#number(field.streamed, intent.streamed ? 1 : 0);
     this.#text(field.trail, intent.trail);
+    this.#number(field.shadow, intent.shadow ? 1 : 0);
     for (const tag of intent.tags) this.#text(field.tags, tag);
     for (const name in intent.metadata) this.#entry(field.metadata, name, intent.metadata[name]!);
     return this.#frame(recordKinds.intent, 0);

@@ -19,5 +19,9 @@ export function serviceTask(
     // Sound has no words for an error, so it breaks off.
     streamError: (error) =>
       request.stream ? sse.write([{ event: 'error', data: JSON.stringify(renderError(error)) }]) : undefined,
+    copy: () => ({
+      ...serviceTask(identity, { ...asked, dropsUnsupported: true }, renderError),
+      isShadow: true,
+    }),
   };
 }

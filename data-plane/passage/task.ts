@@ -17,6 +17,8 @@ export interface Task {
   /** The client's own words about this request, for the ledger. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly tags: readonly string[];
+  /** Whether nobody is given its answer. */
+  readonly isShadow?: boolean;
   /**
    * How it goes out to this deployment and how the answer comes back. Throws `unsupported_field` or
    * `unsupported_by_provider` where it cannot; another deployment may be able to.
@@ -24,6 +26,11 @@ export interface Task {
   passageTo(deployment: Deployment): Passage;
   /** An error for a stream that has begun; undefined where its form has no words for one and it can only be broken off. */
   streamError(error: SignalboxError): Buffer | undefined;
+  /**
+   * The same once more, for another to be tried with: nothing of its answer is kept anywhere, and what a deployment does not know is
+   * left out. Absent where there are no copies.
+   */
+  copy?(): Task;
 }
 
 export type Passage = UpstreamPassage | LocalPassage;

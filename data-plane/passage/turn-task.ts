@@ -15,5 +15,9 @@ export function turnTask(identity: TaskIdentity, asked: TurnAsked): Task {
     isStreamed: head.stream,
     passageTo: (deployment) => turnPassage(asked, deployment),
     streamError: (error) => dialect.framing.write(dialect.renderStreamError(error)),
+    copy: () => ({
+      ...turnTask(identity, { ...asked, dropsUnsupported: true, recovery: undefined }),
+      isShadow: true,
+    }),
   };
 }

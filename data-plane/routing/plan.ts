@@ -84,8 +84,9 @@ export function planFor(snapshot: Snapshot, name: string, options: PlanOptions):
     trail: [],
   };
   const route = resolution.kind === 'route' ? resolution.route : undefined;
-  const choice = route && openRoute(walk, route);
-  if (resolution.kind === 'deployments') openDeployments(walk, name, resolution.deployments);
+  const isOpen = !isLeftOut(walk, name);
+  const choice = route && isOpen ? openRoute(walk, route) : undefined;
+  if (resolution.kind === 'deployments' && isOpen) openDeployments(walk, name, resolution.deployments);
   return {
     route: route?.slug ?? '',
     candidates: [...walk.found.values()],
@@ -181,12 +182,16 @@ function costAt({ state, nowMs, request }: PlanOptions, { id, price }: Deploymen
 }
 
 function openName(walk: Walk, name: string): void {
-  const why = walk.restrictions.map(({ whyNot }) => whyNot(name)).find((reason) => reason !== undefined);
-  if (why !== undefined) walk.left.set(name, { name, why });
-  const resolution = why === undefined ? resolve(walk.snapshot, name) : undefined;
+  const resolution = isLeftOut(walk, name) ? undefined : resolve(walk.snapshot, name);
   if (!resolution) return;
   if (resolution.kind === 'route') openRoute(walk, resolution.route);
   else openDeployments(walk, name, resolution.deployments);
+}
+
+function isLeftOut({ restrictions, left }: Walk, name: string): boolean {
+  const why = restrictions.map(({ whyNot }) => whyNot(name)).find((reason) => reason !== undefined);
+  if (why !== undefined) left.set(name, { name, why });
+  return why !== undefined;
 }
 
 function openDeployments(walk: Walk, via: string, deployments: readonly Deployment[]): void {

@@ -22,6 +22,7 @@ export function madeIntent(fields: Partial<Intent> = {}): Intent {
     upstreamModel: 'gpt-4o-2024-11-20',
     metadata: {},
     trail: 'priority 1',
+    shadow: false,
     operation: 'openai-chat',
     streamed: true,
     tags: ['chat'],

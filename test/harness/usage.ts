@@ -38,6 +38,7 @@ export function madeAttempt(
     tags: ['chat'],
     upstreamId: 'chatcmpl-1',
     trail: 'priority 1',
+    shadow: false,
   });
   return Object.assign(base, fields);
 }

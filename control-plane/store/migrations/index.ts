@@ -6,6 +6,7 @@ import * as ledger from './002-ledger.ts';
 import * as requestWords from './003-request-words.ts';
 import * as trail from './004-trail.ts';
 import * as queuePriority from './005-queue-priority.ts';
+import * as shadow from './006-shadow.ts';
 
 export const migrations: Record<string, Migration> = {
   '001-configuration': configuration,
@@ -13,4 +14,5 @@ export const migrations: Record<string, Migration> = {
   '003-request-words': requestWords,
   '004-trail': trail,
   '005-queue-priority': queuePriority,
+  '006-shadow': shadow,
 };

@@ -84,6 +84,15 @@ export interface InputEdits {
   readonly keepsPrevious?: boolean;
 }
 
+/** The same request, whose answer nobody is to keep. */
+export function unkept({ body, spans, gateway }: RequestHead): RequestHead {
+  const edit =
+    spans.store === undefined
+      ? { ...spans.open!, text: '"store":false,' }
+      : { ...spans.store, text: 'false' };
+  return { ...peek(Buffer.concat(spliceBytes(body, [edit]))), gateway };
+}
+
 /** The same request with something else in these places; the same bytes where nothing is to be changed. */
 export function withEdits(
   head: RequestHead,

@@ -65,7 +65,10 @@ function costOf(
   const squeeze = Math.min(1, room * 4);
   const left = headroom === undefined ? '' : `, ${Math.round(headroom * 100)} % of its limits left`;
   return {
-    score: (slownessOf(expectedMs / Math.max(fastestMs, 1)) * (1 + inFlight / weight + usualLoad * USUAL_LOAD_SHARE)) / squeeze,
+    score:
+      (slownessOf(expectedMs / Math.max(fastestMs, 1)) *
+        (1 + inFlight / weight + usualLoad * USUAL_LOAD_SHARE)) /
+      squeeze,
     why: `${Math.round(expectedMs)} ms expected with ${inFlight} in flight${left}`,
   };
 }
