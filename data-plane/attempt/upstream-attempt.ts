@@ -123,12 +123,13 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   onHead(status: number, headers: UpstreamHeaders): void {
     try {
-      this.#record.firstByte();
       this.#record.noteHeaders(headers);
       this.#status = status;
       this.#headers = headers;
       this.#phase = this.#phaseFor(status, headers);
+      // Some send the head of a stream at once, long before there is anything in it.
       if (this.#phase === 'streaming') this.#startStream();
+      else this.#record.firstByte();
     } catch (thrown) {
       this.#fail(SignalboxError.from(thrown));
     }
@@ -181,6 +182,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #take(chunk: Buffer): void {
     if (this.#phase === 'streaming') {
       this.#clearTimer();
+      this.#record.firstByte();
       this.#relay!.push(chunk);
     } else if (this.#phase !== 'over') {
       this.#hold(chunk);
