@@ -8,6 +8,7 @@ import {
   type AttemptResult,
   type AttemptServices,
   type Findings,
+  isCalledOff,
   nothingFound,
   servedBy,
   type Target,
@@ -86,7 +87,7 @@ export class LocalAttempt implements AnswerListener {
   }
 
   #fail(error: SignalboxError): AttemptResult {
-    if (error.code === 'client_closed') {
+    if (isCalledOff(error)) {
       this.#record.settle('cancelled', STATUS, error, this.#findings);
       return { kind: 'cancelled' };
     }

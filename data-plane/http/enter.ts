@@ -35,6 +35,11 @@ export async function enter({ gate, exchange, route, chosen, deadlineMs }: Enter
   }
 }
 
+/** The same for whoever would rather not go in than wait. The lease has to be released. */
+export function enterAtOnce(gate: Gate, route: Route | undefined, chosen: ChosenTarget): Lease | undefined {
+  return gate.enterAtOnce(subjectsOf(route, chosen));
+}
+
 function subjectsOf(route: Route | undefined, { candidate, key }: ChosenTarget): readonly GateSubject[] {
   const { deployment } = candidate;
   const subjects: GateSubject[] = [];

@@ -4,6 +4,7 @@ import type { Metrics } from '#shared/metrics.ts';
 import type { Outcome } from '../meter/ledger.ts';
 import type { Usage } from '../turn/usage.ts';
 import type { Exchange } from './exchange.ts';
+import type { HedgeOutcome } from './hedge-outcome.ts';
 
 interface Count {
   inc(amount?: number): void;
@@ -33,6 +34,7 @@ export class GatewayMetrics {
   readonly #overheadSeconds: (operation: string) => Distribution;
   readonly #attempts: (provider: string, outcome: string) => Count;
   readonly #tokens: (provider: string, meter: string) => Count;
+  readonly #hedges: (outcome: string) => Count;
 
   constructor(metrics: Metrics, inFlight: () => number) {
     metrics.gauge('signalbox_requests_in_flight', (gauge) => gauge.set(inFlight()));
@@ -48,6 +50,8 @@ export class GatewayMetrics {
     this.#overheadSeconds = remember((operation) => overheadSeconds.labels(operation));
     this.#attempts = remember((provider, outcome) => attempts.labels(provider, outcome));
     this.#tokens = remember((provider, meter) => tokens.labels(provider, meter));
+    const hedges = metrics.counter('signalbox_hedges_total');
+    this.#hedges = remember((outcome) => hedges.labels(outcome));
   }
 
   requestClosed(exchange: Exchange): void {
@@ -56,6 +60,10 @@ export class GatewayMetrics {
     this.#requestSeconds(operation).observe(exchange.elapsedMs() / MS_PER_SECOND);
     if (firstByteMs !== undefined) this.#firstByteSeconds(operation).observe(firstByteMs / MS_PER_SECOND);
     if (overheadMs !== undefined) this.#overheadSeconds(operation).observe(overheadMs / MS_PER_SECOND);
+  }
+
+  hedged(outcome: HedgeOutcome): void {
+    this.#hedges(outcome).inc();
   }
 
   attemptSettled(provider: string, outcome: Outcome, usage: Usage | undefined): void {

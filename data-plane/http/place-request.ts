@@ -13,6 +13,8 @@ export interface PlacedRequest {
   readonly identity: TaskIdentity;
   readonly options: RequestOptions;
   readonly candidates: readonly Candidate[];
+  /** As it was when they were chosen. */
+  readonly routed: RoutedRequest;
   readonly failover: FailoverRules;
   /** Who answered will have the conversation's prompt in its cache for a while. */
   readonly answeredBy: (candidate: Candidate) => void;
@@ -68,6 +70,7 @@ export function placeRequest(
       tags: options.tags,
     },
     options,
+    routed: request,
     candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan.candidates, model),
     failover: failoverRules({
       snapshot,

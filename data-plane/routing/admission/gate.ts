@@ -108,6 +108,15 @@ export class Gate {
     }
   }
 
+  /** A lease when there is room now; undefined, and nothing held, when one would have to wait. */
+  enterAtOnce(subjects: readonly GateSubject[]): Lease | undefined {
+    const places = this.#placesOf(subjects);
+    if (places.length === 0) return freeLease;
+    if (places.every(hasRoom)) return this.#admit(places, 0);
+    this.#forgetIdle(places);
+    return undefined;
+  }
+
   /** Whether one more could enter now, to prefer a target that need not be waited for. */
   hasRoom(subjects: readonly GateSubject[]): boolean {
     return subjects.every(

@@ -16,7 +16,11 @@ export const lowestCost: Strategy = {
     }),
 };
 
-function expectedCost({ id, price }: Member, input: StrategyInput): number | undefined {
+/** In billionths of a dollar; undefined where nobody said a price. */
+export function expectedCost(
+  { id, price }: Pick<Member, 'id' | 'price'>,
+  input: Pick<StrategyInput, 'inputTokens' | 'outputTokensExpected' | 'cachedTokens'>,
+): number | undefined {
   if (price === undefined) return undefined;
   const cached = Math.min(input.cachedTokens(id), input.inputTokens);
   return (
