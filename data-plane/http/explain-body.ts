@@ -10,7 +10,9 @@ import { isObject } from '../json/values.ts';
 import { serviceTask } from '../passage/service-task.ts';
 import type { Task } from '../passage/task.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
+import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
 import { openingOf } from '../turn/opening.ts';
+import { hedgeFactsOf, hedgeFactsOfService } from './hedge-facts.ts';
 import { type Operation, operations } from './operations.ts';
 import { type ServiceOperation, serviceOperations } from './services.ts';
 
@@ -19,6 +21,8 @@ export interface DescribedRequest {
   readonly gateway: unknown;
   readonly body: Buffer;
   readonly opening?: () => string;
+  /** Absent where such requests are never sent twice. */
+  readonly hedgeFacts?: () => HedgeFacts | undefined;
   task(identity: TaskIdentity, dropsUnsupported: boolean, clock: Clock): Task;
 }
 
@@ -54,6 +58,7 @@ function describedTurn(operation: Operation, asked: ExplainedRequest): Described
     gateway: head.gateway,
     body: head.body,
     opening: () => openingOf(dialect.decode(head)),
+    ...(!operation.task && { hedgeFacts: () => hedgeFactsOf(dialect, head) }),
     task: (identity, dropsUnsupported, clock) =>
       turnTask(identity, { dialect, head, forwardedHeaders: {}, dropsUnsupported, clock }),
   };
@@ -80,6 +85,7 @@ function describedService(operation: ServiceOperation, asked: ExplainedRequest):
   return {
     gateway: request.gateway,
     body: request.body,
+    hedgeFacts: () => hedgeFactsOfService(name),
     task: (identity, dropsUnsupported) =>
       serviceTask(identity, { service, request, dropsUnsupported }, clientDialectNamed(dialect).renderError),
   };
