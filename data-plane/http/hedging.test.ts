@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { SignalboxError } from '#shared/errors.ts';
 import {
   type Ask,
   ask,
+  errorOf,
   type FakeProvider,
   plainSnapshot,
   startFakeProvider,
@@ -9,6 +11,7 @@ import {
   type TestGateway,
 } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
+import { anthropic } from '../providers/anthropic.ts';
 import { demoProvider } from '../providers/demo.ts';
 import type { Deployment, HedgeSettings, Route } from '../snapshot/snapshot.ts';
 
@@ -136,6 +139,48 @@ test('who answers in this process can be overtaken, and can overtake', async () 
   await expect
     .poll(() => gateway.ledger.story)
     .toEqual(['cancelled hedge_lost', 'completed', 'cancelled hedge_lost', 'completed']);
+});
+
+test('what the second could not be asked for is told when it is the answer', async () => {
+  const claude = providerOf('claude', { baseUrl: provider.baseUrl, kind: anthropic('anthropic') });
+  const members = ['never-head', 'ok.chunks-3'];
+  offer(members);
+  const { routes } = gateway.snapshot!;
+  gateway.snapshot = plainSnapshot(provider, {
+    deployments: [
+      deploymentOf(members[0]!, providerOf('p0', { baseUrl: provider.baseUrl })),
+      deploymentOf(members[1]!, claude),
+    ],
+    routes: [routes.get('smart')!],
+  });
+  const response = await smart({ more: { logprobs: true, 'x-gateway': { drop_unsupported: true } } });
+  expect(response.headers.get('x-signalbox-provider')).toBe('claude');
+  expect(response.headers.get('x-signalbox-dropped')).toBe('logprobs');
+});
+
+describe('when nothing can be written down', () => {
+  const refusal = new SignalboxError('ledger_unavailable', 'The disk is full.');
+
+  test('a second attempt is not made, and the first goes on', async () => {
+    offer(['slow-head-90ms', 'ok'], { deployment: { concurrencyMax: 1 } });
+    const asked = smart();
+    await expect.poll(() => gateway.ledger.story, { interval: 5 }).toEqual(['open']);
+    gateway.ledger.refusal = refusal;
+    const response = await asked;
+    expect([response.status, response.headers.get('x-signalbox-provider')]).toEqual([200, 'p0']);
+    expect(gateway.ledger.story).toEqual(['completed']);
+    expect(provider.bill()).toHaveLength(1);
+    gateway.ledger.refusal = undefined;
+    // Its place is free again.
+    expect((await ask(gateway.url, { model: 'ok' })).status).toBe(200);
+  });
+
+  test('the first is not made either, as always', async () => {
+    offer(['ok', 'ok.chunks-9']);
+    gateway.ledger.refusal = refusal;
+    const response = await smart();
+    expect([response.status, (await errorOf(response)).code]).toEqual([503, 'ledger_unavailable']);
+  });
 });
 
 test('is left alone when it begins in time', async () => {
