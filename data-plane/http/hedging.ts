@@ -7,7 +7,7 @@ import { expectedHedgeCost, spentBy } from '../routing/hedging/hedge-cost.ts';
 import { besideOrder, type HedgeFacts, planHedge } from '../routing/hedging/hedge-plan.ts';
 import { deploymentSubject } from '../routing/members.ts';
 import type { Candidate, RoutedRequest } from '../routing/plan.ts';
-import type { Deployment, HedgeSettings } from '../snapshot/snapshot.ts';
+import type { HedgeSettings } from '../snapshot/snapshot.ts';
 import type { GatewayContext } from './context.ts';
 import { enterAtOnce } from './enter.ts';
 import type { HedgeOutcome } from './hedge-outcome.ts';
@@ -68,13 +68,15 @@ export class Hedging {
     first: TargetAttempt,
     silentMs: number,
   ): { readonly attempt: TargetAttempt; readonly ticket: HedgeTicket | undefined } | HedgeOutcome {
-    const { settings, budget, context } = this.#options;
+    const { settings, budget, context, routed } = this.#options;
     const { targets, task, failover } = asking;
     const why = `beside ${first.target.deployment.id}, silent for ${Math.round(silentMs)} ms`;
+    // One moment for all of it, so that what had room still has it when it is taken.
+    const nowMs = this.#nowMs();
     let outcome: HedgeOutcome = 'no_target';
     for (const candidate of besideOrder(first.chosen.candidate, targets.others())) {
-      const expected = this.#expected(candidate.deployment);
-      if (!budget.hasRoom(settings, expected, this.#nowMs())) {
+      const expected = expectedHedgeCost(candidate.deployment, routed, budget, nowMs);
+      if (!budget.hasRoom(settings, expected, nowMs)) {
         outcome = 'no_budget';
         continue;
       }
@@ -86,7 +88,7 @@ export class Hedging {
         return lease !== undefined;
       });
       if (chosen === undefined || lease === undefined) continue;
-      const ticket = budget.take(settings, expected, this.#nowMs());
+      const ticket = budget.take(settings, expected, nowMs);
       return { attempt: new TargetAttempt(asking, { chosen, passage, lease, why }), ticket };
     }
     return outcome;
@@ -104,11 +106,6 @@ export class Hedging {
       ticket?.settle(spentBy(extra.target.deployment.price, extra.usage).nanoDollars, this.#nowMs());
     }
     this.#options.context.onHedged(winner === undefined ? 'failed' : winner === 'second' ? 'won' : 'lost');
-  }
-
-  #expected(deployment: Deployment): number {
-    const { routed, budget } = this.#options;
-    return expectedHedgeCost(deployment, routed, budget, this.#nowMs());
   }
 
   #nowMs(): number {
