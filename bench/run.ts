@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { measureEcho } from './echo.ts';
 import { describeMachine } from './measure/machine.ts';
+import { measureHedging } from './routing/hedging.ts';
 import { measureRouting } from './routing/routing.ts';
 import { measureKeys } from './sync/keys.ts';
 import { measureNodes } from './sync/nodes.ts';
@@ -24,6 +25,10 @@ const scenarios: Readonly<Record<string, Scenario>> = {
   echo: {
     about: 'one small request, governed and accounted, against nginx as a plain proxy',
     run: measureEcho,
+  },
+  hedging: {
+    about: 'second attempts while one member is slow now and then: simulated, the same figures everywhere',
+    run: () => Promise.resolve(measureHedging()),
   },
   routing: {
     about:

@@ -58,6 +58,11 @@ export const metricTable = {
     help: 'Copies of requests: answered, failed, cancelled, or not sent: dropped, impossible.',
     labels: ['outcome'],
   },
+  signalbox_hedges_total: {
+    kind: 'counter',
+    help: 'Second attempts beside a slow first: won, lost, failed, no_budget, no_target.',
+    labels: ['outcome'],
+  },
   signalbox_sync_revision: { kind: 'gauge', help: 'The configuration revision in force here.' },
   signalbox_sync_connected: { kind: 'gauge', help: '1 while the stream to a control plane is up.' },
   signalbox_sync_lag_seconds: { kind: 'gauge', help: 'How long ago the control plane was last heard.' },

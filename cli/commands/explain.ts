@@ -24,6 +24,12 @@ interface Candidate {
   readonly first_share: number;
 }
 
+interface SecondAttempt {
+  readonly deployment: string | null;
+  readonly after_ms: number | null;
+  readonly why_not: string | null;
+}
+
 /** Of the answer of POST /api/v1/routes/explain, what is shown. */
 interface Explanation {
   readonly model: string;
@@ -36,6 +42,7 @@ interface Explanation {
   readonly by_lot: boolean;
   readonly retries_left: number;
   readonly deadline_ms: number | null;
+  readonly second_attempt: SecondAttempt | null;
   readonly revision: number;
   readonly node: { readonly id: string };
 }
@@ -130,15 +137,21 @@ function leftRows({ left_out }: Explanation): readonly Row[] {
 }
 
 function footnotes(answer: Explanation): readonly string[] {
-  const { by_lot, retries_left, deadline_ms, revision, node, rules, mirrors } = answer;
+  const { by_lot, retries_left, deadline_ms, second_attempt, revision, node, rules, mirrors } = answer;
   return [
     ...rules.map((rule) => `By ${rule}.`),
     ...(mirrors.length === 0 ? [] : [`A copy would go to ${mirrors.join(' and ')}.`]),
     ...(by_lot ? ['Lots decide who is first; the column "first" says how often.'] : []),
     `After a failure, ${retries_left} more requests may go to somebody else just now.`,
+    ...(second_attempt === null ? [] : [secondAttempt(second_attempt)]),
     ...(deadline_ms === null ? [] : [`The whole request has ${deadline_ms / 1000} s.`]),
     `Revision ${revision}, as ${node.id} sees it. Nothing was sent.`,
   ];
+}
+
+function secondAttempt({ deployment, after_ms, why_not }: SecondAttempt): string {
+  if (deployment === null) return `No second attempt beside a slow first: ${why_not}.`;
+  return `When the first has said nothing for ${after_ms} ms, ${deployment} is asked beside it.`;
 }
 
 function table(rows: readonly Row[]): string {

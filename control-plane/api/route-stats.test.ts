@@ -36,6 +36,7 @@ const failure = {
  * A hundred requests an hour ago, over fifty minutes: every fifth fails at `large@a` and is answered by `large@b`, every tenth of those
  * by `small`. One more is refused by everyone, one is left by its client; thirty are older, and ten are of another route. Four were copied
  * to `large`, where one copy failed.
+ * Of a third, one request was refused after a second attempt had been made beside the first, and called off.
  */
 function madeRows(): AttemptRow[] {
   const at = (index: number, hoursAgo = 2) => BigInt(nowMs - hoursAgo * HOUR_MS + index * 30_000);
@@ -67,6 +68,14 @@ function madeRows(): AttemptRow[] {
       attempt(index, { ...large, shadow: true, ...(index === 0 ? failure : {}) }),
     ),
     ...Array.from({ length: 30 }, (_, index) => attempt(index, small, 40)),
+    attempt(110, { ...large, ...failure, route: 'hedged' }),
+    attempt(110, {
+      ...other,
+      route: 'hedged',
+      attemptNumber: 2,
+      outcome: Outcome.CANCELLED,
+      errorCode: 'hedge_lost',
+    }),
     ...Array.from({ length: 10 }, (_, index) => attempt(200 + index, { ...small, route: 'another' })),
   ];
   const { batches } = readMessages([{ id: 'b', data: encodedBatch({ attempts }), deliveries: 1 }]);
@@ -81,7 +90,7 @@ beforeAll(async () => {
   await ensurePartitions(db, [...new Set(rows.map(({ day }) => day))]);
   await inLedgerTransaction(db, (ledger) => ledger.insert(rows));
   const get = async ({ name }: { name: string }) => {
-    if (['smart', 'quiet'].includes(name)) return {} as never;
+    if (['smart', 'quiet', 'hedged'].includes(name)) return {} as never;
     throw new SignalboxError('not_found', `There is no route "${name}".`);
   };
   const clock = { wallMs: () => nowMs, monotonicMs: () => 0 };
@@ -121,6 +130,11 @@ test('requests are counted apart from attempts, and told how they ended', async 
   });
   expect(body.totals.errors).toEqual({ upstream_error: 21, upstream_rate_limited: 2 });
   expect(body.totals.tokens).toMatchObject({ input: 1000, output: 2000 });
+});
+
+test('an attempt that another made unnecessary was not left by its client', async () => {
+  const { body } = await read('/api/v1/routes/hedged/stats');
+  expect(body).toMatchObject({ requests: 1, success_share: 0, totals: { attempts: 2 } });
 });
 
 test('members and their deployments share the traffic, the busiest first', async () => {

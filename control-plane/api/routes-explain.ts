@@ -5,6 +5,7 @@ import type {
   ExplainedCandidate,
   ExplainedKey,
   ExplainedVitals,
+  SecondAttempt,
 } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { limits } from '#shared/limits.ts';
 import type { DescribedRequest, ExplainedAt, FeatureName, RequestExplainer } from '../services/explain.ts';
@@ -133,6 +134,13 @@ const candidateSchema = z.object({
   keys: z.array(keySchema).describe(`No more than ${limits.explainKeysMax}.`),
   more_keys: z.boolean(),
 });
+const secondAttemptSchema = z
+  .object({
+    deployment: z.string().nullable().describe('Where to; null when none would be sent.'),
+    after_ms: milliseconds.nullable(),
+    why_not: z.string().nullable().describe('Why none would be sent.'),
+  })
+  .describe('What is sent beside the first attempt when that takes long.');
 const explanationSchema = z
   .object({
     model: z.string(),
@@ -162,6 +170,7 @@ const explanationSchema = z
       .number()
       .describe('How often this route may ask somebody else after a failure, as of now.'),
     deadline_ms: milliseconds.nullable().describe('For the whole request.'),
+    second_attempt: secondAttemptSchema.nullable().describe('Null where the route makes none.'),
     revision: z.int().describe('The configuration that this is about.'),
     node: z.object({ id: z.string(), region: z.string() }).describe('The data plane that answered.'),
   })
@@ -219,8 +228,22 @@ function show(model: string, { node, explanation }: ExplainedAt): z.input<typeof
     attempts_max: explanation.attemptsMax,
     retries_left: rounded(explanation.retriesLeft),
     deadline_ms: deadlineMs > 0 ? rounded(deadlineMs) : null,
+    second_attempt: explanation.secondAttempt ? showSecondAttempt(explanation.secondAttempt) : null,
     revision: Number(explanation.revision),
     node,
+  };
+}
+
+function showSecondAttempt({
+  deployment,
+  afterMs,
+  whyNot,
+}: SecondAttempt): z.input<typeof secondAttemptSchema> {
+  const isSent = deployment !== '';
+  return {
+    deployment: isSent ? deployment : null,
+    after_ms: isSent ? rounded(afterMs) : null,
+    why_not: isSent ? null : whyNot,
   };
 }
 

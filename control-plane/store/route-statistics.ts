@@ -91,7 +91,7 @@ async function requestFigures(db: Db, window: RouteWindow): Promise<RequestFigur
       count(*) filter (where has_failed and attempts > 1) as failed_over
     from (
       select bool_or(outcome = 'completed') as answered,
-        bool_or(outcome = 'cancelled') as was_left,
+        bool_or(outcome = 'cancelled' and error_code <> 'hedge_lost') as was_left,
         bool_or(outcome in ('failed', 'interrupted')) as has_failed,
         count(*) as attempts
       from attempts where ${within(window, 'answers')} group by request_id

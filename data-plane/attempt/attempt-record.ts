@@ -27,6 +27,8 @@ export interface Target {
   readonly timeoutMs?: number;
   /** Less time than the operator would give: running out of it says nothing of the provider. */
   readonly isHurried?: boolean;
+  /** Told what it has used, by whoever has to know beside the ledger; undefined where the provider did not say. */
+  readonly onSettled?: (usage: Usage | undefined) => void;
 }
 
 export type AttemptResult =
@@ -34,7 +36,7 @@ export type AttemptResult =
   | { readonly kind: 'answered'; readonly error: SignalboxError | undefined }
   /** The client has seen nothing of this attempt. */
   | { readonly kind: 'failed'; readonly error: SignalboxError; readonly refusal: Refusal | undefined }
-  /** There is nobody left to answer. */
+  /** There is nobody left to answer, or another attempt has answered. */
   | { readonly kind: 'cancelled' };
 
 /** A provider's own words for "no", for callers that speak its dialect. */
@@ -73,6 +75,11 @@ export function servedBy(task: Pick<Task, 'route'>, { deployment }: Target): Ser
     provider: deployment.provider.name,
     route: task.route,
   };
+}
+
+/** Whether an attempt that ends for this reason was called off, and did not fail. */
+export function isCalledOff({ code }: Pick<SignalboxError, 'code'>): boolean {
+  return code === 'client_closed' || code === 'hedge_lost';
 }
 
 export const nothingFound: Findings = Object.freeze({ id: '', usage: undefined, rawUsage: '' });
@@ -165,5 +172,6 @@ export class AttemptRecord {
     const isNobodysFault = isHurried === true && error?.code === 'upstream_timeout';
     this.#watched.ended({ nowMs, error: isNobodysFault ? hurried : error, tokens });
     onSettled(deployment.provider.name, outcome, findings.usage);
+    this.#target.onSettled?.(findings.usage);
   }
 }

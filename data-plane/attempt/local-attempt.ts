@@ -8,6 +8,7 @@ import {
   type AttemptResult,
   type AttemptServices,
   type Findings,
+  isCalledOff,
   nothingFound,
   servedBy,
   type Target,
@@ -87,7 +88,7 @@ export class LocalAttempt implements AnswerListener {
 
   #fail(error: SignalboxError): AttemptResult {
     const isStoppedCopy = this.#task.isShadow === true && this.#abort.signal.aborted;
-    if (error.code === 'client_closed' || isStoppedCopy) {
+    if (isCalledOff(error) || isStoppedCopy) {
       this.#record.settle('cancelled', STATUS, error, this.#findings);
       return { kind: 'cancelled' };
     }

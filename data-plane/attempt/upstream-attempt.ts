@@ -8,7 +8,7 @@
 // A body is held until it is whole, so that a cut or an error in it can still be mended by another target.
 import { build } from '#shared/build.ts';
 import { SignalboxError } from '#shared/errors.ts';
-import type { UpstreamHeaders } from '../dialects/dialect.ts';
+import type { StreamReport, UpstreamHeaders } from '../dialects/dialect.ts';
 import type { Task, UpstreamPassage } from '../passage/task.ts';
 import type { Credential } from '../providers/credential.ts';
 import type { Origin, UpstreamCall, UpstreamHandler, UpstreamRequest } from '../upstream/client.ts';
@@ -18,6 +18,7 @@ import {
   type AttemptResult,
   type AttemptServices,
   type Findings,
+  isCalledOff,
   nothingFound,
   type Refusal,
   servedBy,
@@ -123,12 +124,13 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   onHead(status: number, headers: UpstreamHeaders): void {
     try {
-      this.#record.firstByte();
       this.#record.noteHeaders(headers);
       this.#status = status;
       this.#headers = headers;
       this.#phase = this.#phaseFor(status, headers);
+      // Some send the head of a stream at once, long before there is anything in it.
       if (this.#phase === 'streaming') this.#startStream();
+      else this.#record.firstByte();
     } catch (thrown) {
       this.#fail(SignalboxError.from(thrown));
     }
@@ -165,22 +167,33 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   }
 
   onStop(reason: SignalboxError): void {
-    if (reason.code === 'client_closed' || this.#task.isShadow === true) this.#cancel(reason);
+    if (isCalledOff(reason) || this.#task.isShadow === true) this.#cancel(reason);
     else this.#fail(reason);
   }
 
   #cancel(reason: SignalboxError): void {
-    const report = this.#relay?.abandon();
+    const report = this.#lastReport();
     this.#close();
     // Some clients hang up as soon as they have read the end mark. They have what they asked for.
-    if (report?.complete && report.usage) this.#record.settle('completed', this.#status, undefined, report);
+    const isWhole = this.#client.begun && report?.complete === true && report.usage !== undefined;
+    if (isWhole) this.#record.settle('completed', this.#status, undefined, report);
     else this.#record.settle('cancelled', this.#status, reason, report ?? nothingFound);
     this.#resolve({ kind: 'cancelled' });
+  }
+
+  /** What came last may be unreadable, which concerns nobody any more. */
+  #lastReport(): StreamReport | undefined {
+    try {
+      return this.#relay?.abandon();
+    } catch {
+      return undefined;
+    }
   }
 
   #take(chunk: Buffer): void {
     if (this.#phase === 'streaming') {
       this.#clearTimer();
+      this.#record.firstByte();
       this.#relay!.push(chunk);
     } else if (this.#phase !== 'over') {
       this.#hold(chunk);

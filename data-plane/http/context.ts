@@ -10,6 +10,7 @@ import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
 import type { FilesRoom } from './files-place.ts';
 import type { HealthSource } from './health-reading.ts';
+import type { HedgeOutcome } from './hedge-outcome.ts';
 import type { MirrorLimits, Mirrors } from './mirrors.ts';
 import type { PathParameters } from './router.ts';
 import type { RealtimeDoor } from './upgrade.ts';
@@ -44,6 +45,7 @@ export interface GatewayContext {
   readonly responses: ResponseStore;
   readonly health: HealthSource;
   readonly renderMetrics: () => Promise<string>;
+  readonly onHedged: (outcome: HedgeOutcome) => void;
 }
 
 /** A request whose key has been found good, and the configuration it is answered under. */

@@ -11,6 +11,8 @@ import { turnWhenAsked } from '../passage/readable-turn.ts';
 import { serviceTask } from '../passage/service-task.ts';
 import type { Task } from '../passage/task.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
+import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
+import { hedgeFactsOf, hedgeFactsOfService } from './hedge-facts.ts';
 import { type Operation, operations } from './operations.ts';
 import type { RequestSource } from './routed-request.ts';
 import { type ServiceOperation, serviceOperations } from './services.ts';
@@ -20,6 +22,8 @@ export interface DescribedRequest {
   readonly gateway: unknown;
   readonly body: Buffer;
   readonly turn: RequestSource['turn'];
+  /** Absent where such requests are never sent twice. */
+  readonly hedgeFacts?: () => HedgeFacts | undefined;
   task(identity: TaskIdentity, dropsUnsupported: boolean, clock: Clock): Task;
 }
 
@@ -51,10 +55,12 @@ function describedTurn(operation: Operation, asked: ExplainedRequest): Described
   const written = asked.body.length === 0 ? sketch(dialect, asked) : parse(asked.body);
   const body = completed(written, asked, !isAddressed);
   const head = dialect.peek(body, isAddressed ? { model: asked.model, stream: asked.stream } : undefined);
+  const turn = turnWhenAsked(dialect, head);
   return {
     gateway: head.gateway,
     body: head.body,
-    turn: turnWhenAsked(dialect, head),
+    turn,
+    ...(!operation.task && { hedgeFacts: () => hedgeFactsOf(turn(), head.stream) }),
     task: (identity, dropsUnsupported, clock) =>
       turnTask(identity, { dialect, head, forwardedHeaders: {}, dropsUnsupported, clock }),
   };
@@ -82,6 +88,7 @@ function describedService(operation: ServiceOperation, asked: ExplainedRequest):
     gateway: request.gateway,
     body: request.body,
     turn: undefined,
+    hedgeFacts: () => hedgeFactsOfService(name),
     task: (identity, dropsUnsupported) =>
       serviceTask(identity, { service, request, dropsUnsupported }, clientDialectNamed(dialect).renderError),
   };

@@ -9,6 +9,7 @@ import type {
   ExplainedRequest,
   ExplainedVitalsSchema,
   ExplanationSchema,
+  SecondAttemptSchema,
 } from '#proto/signalbox/sync/v1/sync_pb.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
@@ -18,6 +19,7 @@ import { refuseExpired } from '../policy/authenticate.ts';
 import { type ExplainedCandidate, type ExplainedKey, type Explanation, explain } from '../routing/explain.ts';
 import { mostInformative } from '../routing/failures.ts';
 import type { Vitals } from '../routing/health/vitals.ts';
+import type { HedgePlan } from '../routing/hedging/hedge-plan.ts';
 import type { Candidate } from '../routing/plan.ts';
 import type { Principal, Snapshot } from '../snapshot/snapshot.ts';
 import type { GatewayContext } from './context.ts';
@@ -77,6 +79,7 @@ export function explainRequest(
     attemptsMax: context.limits.attemptsPerRequestMax,
     exclusion: ({ deployment }) => refused ?? notThere(options.provider, deployment.provider.name),
     objection: (candidate) => objectionTo(task, candidate),
+    ...(described.hedgeFacts && { hedgeFacts: described.hedgeFacts }),
   });
   if (explanation === undefined) throw unknownModel(model);
   const refusal = refused ?? refusalOf(explanation, options.provider, model);
@@ -182,7 +185,13 @@ function shownExplanation(explanation: Explanation, nowMs: number) {
     byLot: isByLot,
     attemptsMax: explanation.attemptsMax,
     retriesLeft: explanation.retriesLeft,
+    ...(explanation.secondAttempt && { secondAttempt: shownSecondAttempt(explanation.secondAttempt) }),
   };
+}
+
+function shownSecondAttempt(plan: HedgePlan<Candidate>): MessageInitShape<typeof SecondAttemptSchema> {
+  if (plan.kind === 'none') return { whyNot: plan.why };
+  return { deployment: cut(plan.target.deployment.id), afterMs: plan.delayMs };
 }
 
 function shownCandidate(

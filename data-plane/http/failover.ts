@@ -5,11 +5,11 @@
 import { backoffCeilingMs } from '#shared/backoff.ts';
 import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { limits as sharedLimits } from '#shared/limits.ts';
-import { runAttempt } from '../attempt/attempt.ts';
 import { type AttemptResult, servedBy, type Target } from '../attempt/attempt-record.ts';
 import type { Passage, Task } from '../passage/task.ts';
 import type { Lease } from '../routing/admission/gate.ts';
 import { mostInformative } from '../routing/failures.ts';
+import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
 import type { Candidate } from '../routing/plan.ts';
 import { type ChosenTarget, Targets } from '../routing/targets.ts';
 import type { GatewayContext } from './context.ts';
@@ -17,7 +17,9 @@ import { enter } from './enter.ts';
 import { answerError } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { FailoverRules } from './failover-rules.ts';
+import { Hedging } from './hedging.ts';
 import type { PlacedRequest } from './place-request.ts';
+import { type AskedTarget, type Asking, TargetAttempt } from './target-attempt.ts';
 
 /** A failure, where it happened, and whether the client's answer had begun. */
 interface Failed {
@@ -26,19 +28,24 @@ interface Failed {
   readonly hasBegun: boolean;
 }
 
-type AnsweredTask = Pick<PlacedRequest, 'candidates' | 'refusals' | 'failover' | 'answeredBy'>;
+type Answering = Pick<PlacedRequest, 'candidates' | 'refusals' | 'failover' | 'answeredBy' | 'routed'> & {
+  /** Absent where requests of this kind are never sent twice. */
+  readonly hedgeFacts?: (() => HedgeFacts | undefined) | undefined;
+};
 
 export async function answerTask(
   context: GatewayContext,
   exchange: Exchange,
   task: Task,
-  { candidates, refusals, failover, answeredBy }: AnsweredTask,
+  answering: Answering,
 ): Promise<void> {
+  const { candidates, refusals, failover, answeredBy } = answering;
   const failures: SignalboxError[] = [...refusals];
   const targets = targetsFor(context, task, candidates, { failures, exchange });
   // Who is known to be too small is not asked at all, so that those who are larger are asked at once.
   refusals.find(({ code }) => targets.insteadAsk(failover.insteadAfter(code)));
-  const asking: Asking = { context, exchange, task, failover, answeredBy, targets };
+  const hedging = hedgingFor(context, answering);
+  const asking: FailoverAsking = { context, exchange, task, failover, answeredBy, targets, hedging };
   let last: Failed | undefined;
   let broken: SignalboxError | undefined;
   for (let chosen = targets.next(); chosen !== undefined && !exchange.stopReason; chosen = targets.next()) {
@@ -50,10 +57,11 @@ export async function answerTask(
     }
     await waitBefore(context, exchange, chosen, last, failures.length);
     if (exchange.stopReason) break;
-    last = await tryTarget(asking, chosen, passage, last);
-    if (last === undefined) return;
-    if (last.hasBegun) broken ??= last.error;
-    failures.push(last.error);
+    const failed = await tryTarget(asking, chosen, passage, last);
+    if (failed === undefined) return;
+    last = failed.at(-1);
+    broken ??= failed.find(({ hasBegun }) => hasBegun)?.error;
+    failures.push(...failed.map(({ error }) => error));
   }
   if (broken) endBroken(exchange, task, exchange.stopReason ?? broken);
   if (exchange.begun || exchange.gone) return;
@@ -61,13 +69,19 @@ export async function answerTask(
   answerError(exchange, exchange.stopReason ?? mostInformative(failures) ?? leadsNowhere(task));
 }
 
-interface Asking {
-  readonly context: GatewayContext;
-  readonly exchange: Exchange;
-  readonly task: Task;
-  readonly failover: FailoverRules;
+interface FailoverAsking extends Asking {
   readonly answeredBy: PlacedRequest['answeredBy'];
-  readonly targets: Targets;
+  /** Undefined where the route makes no second attempts. */
+  readonly hedging: Hedging | undefined;
+}
+
+function hedgingFor(
+  context: GatewayContext,
+  { failover: { route }, routed, hedgeFacts = () => undefined }: Answering,
+): Hedging | undefined {
+  if (route?.hedge === undefined) return undefined;
+  const budget = context.attempts.routing.hedgesOf(route.slug);
+  return new Hedging({ context, settings: route.hedge, budget, routed, facts: hedgeFacts });
 }
 
 export function targetsFor(
@@ -95,38 +109,62 @@ export function targetsFor(
   });
 }
 
-/** The failure that another target may not share; undefined when the request is over, answered or refused for good. */
+/** The failures that another target may not share; undefined when the request is over, answered or refused for good. */
 async function tryTarget(
-  { context, exchange, task, failover, answeredBy, targets }: Asking,
+  asking: FailoverAsking,
   chosen: ChosenTarget,
   passage: Passage,
   last: Failed | undefined,
-): Promise<Failed | undefined> {
-  const { deployment } = chosen.candidate;
+): Promise<readonly Failed[] | undefined> {
+  const { context, exchange, failover, targets } = asking;
+  const { deployment, why } = chosen.candidate;
   const lease = await enterAt(context, exchange, failover, chosen);
   if (lease instanceof SignalboxError) {
     targets.failed(lease);
-    return { error: lease, provider: deployment.provider.name, hasBegun: exchange.begun };
+    return [{ error: lease, provider: deployment.provider.name, hasBegun: exchange.begun }];
   }
   using _inside = lease;
   exchange.dropped = passage.dropped;
-  exchange.attempts += 1;
-  const target = targetOf(exchange, chosen, failover, last);
-  const ended = exchange.trail.asked(deployment.id, target.why, exchange.elapsedMs());
-  const result = await runAttempt(context.attempts, task, target, passage, exchange);
-  ended(endOf(result), exchange.elapsedMs());
-  if (result.kind === 'failed') {
+  const reason = last === undefined ? why : `after ${last.error.code} at ${last.provider}`;
+  const failed: Failed[] = [];
+  for (const attempt of await attempts(asking, { chosen, passage, lease, why: reason })) {
+    const failure = failureOf(asking, attempt);
+    if (failure === undefined) return undefined;
+    failed.push(failure);
+  }
+  return failed;
+}
+
+/** The attempt at a target, and another beside it where that takes long. Those from which it follows how the request goes on. */
+async function attempts(asking: FailoverAsking, asked: AskedTarget): Promise<readonly TargetAttempt[]> {
+  const { exchange, hedging, targets } = asking;
+  const delayMs = exchange.begun ? undefined : hedging?.delayMs(asked.chosen.candidate, targets.others());
+  const attempt = new TargetAttempt(asking, asked);
+  if (hedging && delayMs !== undefined) return hedging.race(asking, attempt, delayMs);
+  await attempt.run(exchange);
+  hedging?.spent(attempt);
+  return [attempt];
+}
+
+/** Undefined when another target could do no better, or need not: then the request is over. */
+function failureOf(
+  { exchange, task, failover, targets, answeredBy }: FailoverAsking,
+  { chosen, target, passage, result, hasBegun }: TargetAttempt,
+): Failed | undefined {
+  const { candidate } = chosen;
+  if (result?.kind === 'failed') {
     const { error } = result;
-    const failed = { error, provider: deployment.provider.name, hasBegun: exchange.begun };
+    const failed = { error, provider: candidate.deployment.provider.name, hasBegun };
     // An answer that has begun is no longer refused: whoever cannot go on with it leaves that to the next.
-    if (error.kind.retryable || failed.hasBegun) {
-      targets.failed(error);
+    if (error.kind.retryable || exchange.begun) {
+      targets.failed(error, chosen);
       return failed;
     }
     if (targets.insteadAsk(failover.insteadAfter(error.code))) return failed;
+    exchange.dropped = passage.dropped;
   }
-  if (result.kind === 'answered' && !result.error) answeredBy(chosen.candidate);
-  conclude(exchange, task, target, result);
+  if (result?.kind === 'answered' && !result.error) answeredBy(candidate);
+  if (result) conclude(exchange, task, target, result);
   return undefined;
 }
 
@@ -145,31 +183,6 @@ async function enterAt(
     exchange.trail.passedOver(chosen.candidate.deployment.id, error.code, exchange.elapsedMs());
     return error;
   }
-}
-
-function targetOf(
-  exchange: Exchange,
-  { candidate, key, isLastResort }: ChosenTarget,
-  { attemptTimeoutMs, isHurried }: FailoverRules,
-  last: Failed | undefined,
-): Target & { readonly why: string } {
-  const { deployment, why } = candidate;
-  const usualMs = Math.min(attemptTimeoutMs ?? deployment.timeoutMs, deployment.timeoutMs);
-  const reason = last === undefined ? why : `after ${last.error.code} at ${last.provider}`;
-  return {
-    deployment,
-    key,
-    attemptNumber: exchange.attempts,
-    why: isLastResort ? `${reason}, last resort` : reason,
-    timeoutMs: isLastResort ? Math.ceil(usualMs * sharedLimits.lastResortTimeShare) : usualMs,
-    // Who is not given the usual time is not to blame for needing it.
-    isHurried: isLastResort || (isHurried && usualMs < deployment.timeoutMs),
-  };
-}
-
-function endOf(result: AttemptResult): string {
-  if (result.kind === 'cancelled') return 'cancelled';
-  return result.error?.code ?? 'answered';
 }
 
 const busy: readonly ErrorCode[] = ['upstream_overloaded', 'upstream_rate_limited'];

@@ -129,6 +129,7 @@ export class Gateway {
       files: new FilesRoom(sharedLimits),
       health: { read: () => this.#readHealth() },
       renderMetrics: () => options.metrics.render(),
+      onHedged: (outcome) => this.#metrics.hedged(outcome),
     };
     this.#exchangeServices = {
       clock,

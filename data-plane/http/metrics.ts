@@ -4,6 +4,7 @@ import type { Metrics } from '#shared/metrics.ts';
 import type { Outcome } from '../meter/ledger.ts';
 import type { Usage } from '../turn/usage.ts';
 import type { Exchange } from './exchange.ts';
+import type { HedgeOutcome } from './hedge-outcome.ts';
 import type { CopyOutcome } from './mirrors.ts';
 
 interface Count {
@@ -35,6 +36,7 @@ export class GatewayMetrics {
   readonly #attempts: (provider: string, outcome: string) => Count;
   readonly #tokens: (provider: string, meter: string) => Count;
   readonly #mirrors: (outcome: CopyOutcome) => Count;
+  readonly #hedges: (outcome: string) => Count;
 
   constructor(metrics: Metrics, inFlight: () => number) {
     metrics.gauge('signalbox_requests_in_flight', (gauge) => gauge.set(inFlight()));
@@ -52,6 +54,8 @@ export class GatewayMetrics {
     this.#attempts = remember((provider, outcome) => attempts.labels(provider, outcome));
     this.#tokens = remember((provider, meter) => tokens.labels(provider, meter));
     this.#mirrors = remember((outcome) => mirrors.labels(outcome));
+    const hedges = metrics.counter('signalbox_hedges_total');
+    this.#hedges = remember((outcome) => hedges.labels(outcome));
   }
 
   requestClosed(exchange: Exchange): void {
@@ -64,6 +68,10 @@ export class GatewayMetrics {
 
   copyEnded(outcome: CopyOutcome): void {
     this.#mirrors(outcome).inc();
+  }
+
+  hedged(outcome: HedgeOutcome): void {
+    this.#hedges(outcome).inc();
   }
 
   attemptSettled(provider: string, outcome: Outcome, usage: Usage | undefined): void {

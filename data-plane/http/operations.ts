@@ -13,6 +13,7 @@ import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { answerTask } from './failover.ts';
 import { queryOf } from './headers.ts';
+import { hedgeFactsOf } from './hedge-facts.ts';
 import { streamedAnswer, wholeAnswer } from './model-address.ts';
 import { placeRequest } from './place-request.ts';
 import { responsesTask } from './responses-task.ts';
@@ -113,7 +114,9 @@ export async function runOperation(
     ? await operation.task(context, placed.identity, asked)
     : turnTask(placed.identity, asked);
   context.mirrors.follow(exchange, task, placed.copies);
-  await answerTask(context, exchange, task, placed);
+  // Answers that are kept are made once.
+  const hedgeFacts = operation.task ? undefined : () => hedgeFactsOf(turn(), head.stream);
+  await answerTask(context, exchange, task, { ...placed, hedgeFacts });
 }
 
 export function forwardedHeaders(names: readonly string[], { request }: Exchange): Record<string, string> {

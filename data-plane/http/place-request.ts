@@ -3,7 +3,14 @@
 import { SignalboxError } from '#shared/errors.ts';
 import type { TaskIdentity } from '../passage/turn-task.ts';
 import { admitRequest } from '../policy/admission.ts';
-import { type Candidate, type Plan, type PlanOptions, planFor, refusalsOf } from '../routing/plan.ts';
+import {
+  type Candidate,
+  type Plan,
+  type PlanOptions,
+  planFor,
+  type RoutedRequest,
+  refusalsOf,
+} from '../routing/plan.ts';
 import type { TurnRequest } from '../turn/request.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
@@ -19,6 +26,8 @@ export interface PlacedRequest {
   readonly candidates: readonly Candidate[];
   /** Why nobody is among the candidates, where that is because of what was left out. */
   readonly refusals: readonly SignalboxError[];
+  /** As it was when they were chosen. */
+  readonly routed: RoutedRequest;
   readonly failover: FailoverRules;
   /** Where copies of it go. */
   readonly copies: readonly CopyPlan[];
@@ -82,6 +91,7 @@ export function placeRequest(
       tags: options.tags,
     },
     options,
+    routed: request,
     candidates: provider === undefined ? plan.candidates : onlyAt(provider, plan, model),
     refusals: refusalsOf(plan),
     failover: failoverRules(plan, {

@@ -13,6 +13,7 @@ import { readFormBody, readFormOrJsonBody, readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
 import { answerTask } from './failover.ts';
+import { hedgeFactsOfService } from './hedge-facts.ts';
 import { wholeAnswer } from './model-address.ts';
 import { geminiPaths } from './operations.ts';
 import { placeRequest } from './place-request.ts';
@@ -110,5 +111,6 @@ export async function runService(
   const { renderError } = clientDialectNamed(operation.dialect);
   const task = serviceTask(placed.identity, { service, request, dropsUnsupported }, renderError);
   context.mirrors.follow(exchange, task, placed.copies);
-  await answerTask(context, exchange, task, placed);
+  const hedgeFacts = () => hedgeFactsOfService(operation.name);
+  await answerTask(context, exchange, task, { ...placed, hedgeFacts });
 }

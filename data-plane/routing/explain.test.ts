@@ -214,3 +214,37 @@ test('the retries that are left are those of the route, and none is taken', () =
   expect(explain(options)!.retriesLeft).toBe(retriesLeft - 1);
   expect(explain(options)!.retriesLeft).toBe(retriesLeft - 1);
 });
+
+describe('a second attempt', () => {
+  const facts = { isStream: true, choices: 1, isKept: false, hasEffects: false, isBound: false };
+  const hedge = { delayMs: 300, requestShareMax: 0.05, spendShareMax: 0.05 };
+  const hedging = snapshotOf({ deployments: pair, routes: [{ ...routeOf('smart', ['m']), hedge }] });
+  const asked = (more: Partial<ExplainOptions> = {}, requests = 100) => {
+    const options = optionsFor(hedging, 'smart', { hedgeFacts: () => facts, ...more });
+    for (let request = 0; request < requests; request += 1) {
+      options.state.hedgesOf('smart').request(NOW_MS);
+    }
+    return explain(options)!;
+  };
+
+  test('goes where it would go, and is none of the budget’s', () => {
+    const { candidates, secondAttempt } = asked();
+    const target = expect.objectContaining({ deployment: candidates[1]!.deployment });
+    expect(secondAttempt).toEqual({ kind: 'hedge', delayMs: 300, target });
+    const state = new RoutingState();
+    const again = [asked({ state }, 20), asked({ state }, 0)];
+    expect(again.map((explanation) => explanation.secondAttempt!.kind)).toEqual(['hedge', 'hedge']);
+  });
+
+  test.each<[string, Partial<ExplainOptions>, number, string]>([
+    ['the route has had its share', {}, 10, 'none left just now'],
+    ['such requests are never sent twice', { hedgeFacts: () => undefined }, 100, 'of this kind'],
+    ['nobody else can be asked', { attemptsMax: 1 }, 100, 'nobody else'],
+  ])('is none when %s, and it says so', (_, more, requests, why) => {
+    expect(asked(more, requests).secondAttempt).toEqual({ kind: 'none', why: expect.stringContaining(why) });
+  });
+
+  test('is not spoken of where the route makes none', () => {
+    expect(explain(optionsFor(pairWith('priority'), 'm'))!.secondAttempt).toBeUndefined();
+  });
+});

@@ -4,8 +4,10 @@
 import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import type { LeftOut } from '../rules/choose.ts';
-import type { ProviderKey, Snapshot } from '../snapshot/snapshot.ts';
+import type { ProviderKey, Route, Snapshot } from '../snapshot/snapshot.ts';
 import type { Vitals } from './health/vitals.ts';
+import { expectedHedgeCost } from './hedging/hedge-cost.ts';
+import { type HedgeFacts, type HedgePlan, planHedge } from './hedging/hedge-plan.ts';
 import type { KeyUsage } from './key-usage.ts';
 import { deploymentSubject, keySubject, providerSubject } from './members.ts';
 import { type Candidate, type Excluded, type Plan, type PlanOptions, planFor, refusalsOf } from './plan.ts';
@@ -23,6 +25,8 @@ export interface ExplainOptions extends PlanOptions {
   readonly exclusion: (candidate: Candidate) => SignalboxError | undefined;
   /** Why it cannot be asked for this when its turn comes; undefined when it can. */
   readonly objection: (candidate: Candidate) => SignalboxError | undefined;
+  /** What decides whether it may be sent twice; absent where such requests never are. */
+  readonly hedgeFacts?: () => HedgeFacts | undefined;
 }
 
 export interface Explanation {
@@ -43,6 +47,8 @@ export interface Explanation {
   readonly isByLot: boolean;
   readonly attemptsMax: number;
   readonly retriesLeft: number;
+  /** Undefined where the route makes none. */
+  readonly secondAttempt: HedgePlan<Candidate> | undefined;
 }
 
 export interface NameStep {
@@ -96,6 +102,7 @@ export function explain(given: ExplainOptions): Explanation | undefined {
     isByLot: firsts.size > 1,
     attemptsMax,
     retriesLeft: Math.floor(budget.left(nowMs)),
+    secondAttempt: route && secondAttempt(route, rehearsed, options),
   };
 }
 
@@ -159,6 +166,30 @@ function remembering(objection: ExplainOptions['objection']): ExplainOptions['ob
     if (!known.has(id)) known.set(id, objection(candidate));
     return known.get(id);
   };
+}
+
+/** Beside the first of those who would be asked, with what is left of the route's share. */
+function secondAttempt(
+  { slug, hedge }: Route,
+  { plan, asked }: Rehearsal,
+  options: ExplainOptions,
+): HedgePlan<Candidate> | undefined {
+  const { hedgeFacts, state, nowMs, request } = options;
+  const [first, ...others] = inOrder(plan, asked).filter(({ deployment }) => asked.has(deployment.id));
+  if (hedge === undefined || first === undefined) return undefined;
+  const planned = planHedge({
+    settings: hedge,
+    facts: hedgeFacts?.(),
+    first,
+    others: others.filter((candidate) => !whyShutOff(candidate, options)),
+    vitals: state.health.read(deploymentSubject(first.deployment), nowMs),
+  });
+  if (planned.kind === 'none') return planned;
+  const budget = state.rehearsal().hedgesOf(slug);
+  const expected = expectedHedgeCost(planned.target.deployment, request, budget, nowMs);
+  if (budget.hasRoom(hedge, expected, nowMs)) return planned;
+  const why = 'the route has none left just now: they are a share of its requests and of what those cost';
+  return { kind: 'none', why };
 }
 
 /** How often each came first, by deployment id. */

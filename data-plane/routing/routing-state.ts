@@ -2,6 +2,7 @@
 // where conversations are warm. One for the whole data plane; it outlives every snapshot.
 import { limits } from '#shared/limits.ts';
 import { HealthBook, type HealthSettings } from './health/health-book.ts';
+import { HedgeBudget } from './hedging/hedge-budget.ts';
 import { RetryBudget } from './retry-budget.ts';
 import type { StrategyMemory } from './strategies/strategy.ts';
 import { WarmPrompts } from './warm-prompts.ts';
@@ -30,6 +31,8 @@ export interface Routing {
   readonly warm: WarmPrompts;
   memoryOf(place: string): StrategyMemory;
   budgetOf(route: string): RetryBudget;
+  /** How many second attempts beside the first a route may make. */
+  hedgesOf(route: string): HedgeBudget;
   /** The same for a request that nobody makes: it shows what is remembered here, and what is chosen with it is forgotten. */
   rehearsal(): Routing;
 }
@@ -39,6 +42,7 @@ export class RoutingState implements Routing {
   readonly warm = new WarmPrompts({ conversationsMax: limits.warmPromptsMax, warmMs: limits.warmPromptMs });
   readonly #memories = new Map<string, StrategyMemory>();
   readonly #budgets = new Map<string, RetryBudget>();
+  readonly #hedges = new Map<string, HedgeBudget>();
 
   memoryOf(place: string): StrategyMemory {
     return remembered(this.#memories, place, () => ({ turns: new Map() }));
@@ -46,6 +50,10 @@ export class RoutingState implements Routing {
 
   budgetOf(route: string): RetryBudget {
     return remembered(this.#budgets, route, () => new RetryBudget(retries));
+  }
+
+  hedgesOf(route: string): HedgeBudget {
+    return remembered(this.#hedges, route, () => new HedgeBudget());
   }
 
   rehearsal(): Routing {
@@ -56,6 +64,7 @@ export class RoutingState implements Routing {
       memoryOf: (place) =>
         remembered(copies, place, () => ({ turns: new Map(this.#memories.get(place)?.turns) })),
       budgetOf: (route) => this.#budgets.get(route) ?? new RetryBudget(retries),
+      hedgesOf: (route) => this.#hedges.get(route) ?? new HedgeBudget(),
       rehearsal: () => rehearsal,
     };
     return rehearsal;

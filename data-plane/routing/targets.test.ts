@@ -22,8 +22,12 @@ const codes: readonly ErrorCode[] = [
   'upstream_rate_limited',
   'upstream_unauthorized',
 ];
-type Step = ErrorCode | 'impossible';
-const anySteps = fc.array(fc.constantFrom<Step>(...codes, 'impossible'), { minLength: 40, maxLength: 40 });
+/** `beside`: another is asked beside it. It fails itself, and its key of the one that was there before. */
+type Step = ErrorCode | 'impossible' | 'beside';
+const anySteps = fc.array(fc.constantFrom<Step>(...codes, 'impossible', 'beside'), {
+  minLength: 40,
+  maxLength: 40,
+});
 
 interface Walk {
   readonly candidates: readonly Candidate[];
@@ -61,11 +65,19 @@ function walk({ snapshot, state, name, ...options }: WalkOptions): Walk {
   const asked: ChosenTarget[] = [];
   const steps: Step[] = [];
   for (let target = targets.next(); target !== undefined; target = targets.next()) {
-    const step = options.steps?.[asked.length % options.steps.length] ?? 'upstream_error';
+    const given = options.steps?.[asked.length % options.steps.length] ?? 'upstream_error';
+    const step = given === 'beside' ? 'upstream_rate_limited' : given;
     asked.push(target);
     steps.push(step);
+    const [other] = given === 'beside' ? targets.others() : [];
+    const second = other && targets.beside(other, () => true);
+    if (second) {
+      asked.push(second);
+      steps.push('beside');
+      targets.failed(new SignalboxError('upstream_error', 'It failed.'), second);
+    }
     if (step === 'impossible') targets.impossible();
-    else targets.failed(new SignalboxError(step, 'It failed.'));
+    else targets.failed(new SignalboxError(step, 'It failed.'), target);
     expect(asked.length).toBeLessThan(200);
   }
   return { candidates, asked, steps, passedOver };
@@ -104,16 +116,19 @@ describe('whatever is configured, whoever is ill and however it fails', () => {
   test('no more is sent than the limit and the retry budget allow', () => {
     holds(({ attemptsMax, retries }, { steps }) => {
       const sent = steps.filter((step) => step !== 'impossible').length;
-      expect(sent).toBeLessThanOrEqual(Math.min(attemptsMax, 1 + retries));
+      const beside = steps.filter((step) => step === 'beside').length;
+      expect(sent).toBeLessThanOrEqual(Math.min(attemptsMax, 1 + retries + beside));
     });
   });
 
   test('the same deployment is asked again only where its key was at fault', () => {
     holds((_, { asked, steps }) => {
       for (const [index, { candidate }] of asked.entries()) {
-        if (index === 0 || asked[index - 1]!.candidate !== candidate) continue;
-        const step = steps[index - 1]!;
-        expect(step !== 'impossible' && isAboutKey(new SignalboxError(step, ''))).toBe(true);
+        const before = asked.slice(0, index).findLastIndex((target) => target.candidate === candidate);
+        if (before === -1) continue;
+        const step = steps[before]!;
+        const isCode = step !== 'impossible' && step !== 'beside';
+        expect(isCode && isAboutKey(new SignalboxError(step, ''))).toBe(true);
       }
     });
   });
@@ -200,5 +215,74 @@ describe('when members are shut off', () => {
   test('a target that could not be asked costs no retry', () => {
     const steps: Step[] = ['upstream_error', 'impossible', 'upstream_error', 'upstream_error'];
     expect(order([], { steps, retries: 1 })).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('a target beside the one that is asked', () => {
+  const names = ['a', 'b', 'c'];
+  const deployments = names.map((name, index) => {
+    const provider = providerOf(name, { keys: [providerKeyOf(`${name}-1`), providerKeyOf(`${name}-2`)] });
+    return deploymentOf('m', provider, { id: name, priority: index });
+  });
+  const snapshot = snapshotOf({ deployments });
+
+  function open(options: { readonly retries: number; readonly attemptsMax?: number }): Targets {
+    const state = stateWith(snapshot, Array(12).fill('well'), NOW_MS);
+    const random = seededRandom(3);
+    return new Targets({
+      candidates: planFor(snapshot, 'm', { state, random, nowMs: NOW_MS, request: routedOf() })!.candidates,
+      state,
+      keyUsage: new KeyUsage(),
+      budget: new RetryBudget({ share: 0, floor: options.retries, halfLifeMs: 1000 }),
+      nowMs: () => NOW_MS,
+      random,
+      attemptsMax: options.attemptsMax ?? 8,
+      onPassedOver: () => {},
+    });
+  }
+  const idOf = (target: ChosenTarget | undefined) => target?.candidate.deployment.id;
+  const failed = (code: ErrorCode) => new SignalboxError(code, 'It failed.');
+
+  test('costs no retry, and is not asked again', () => {
+    const targets = open({ retries: 1 });
+    const first = targets.next()!;
+    const second = targets.beside(targets.others()[1]!, () => true)!;
+    expect([idOf(first), idOf(second)]).toEqual(['a', 'c']);
+    for (const target of [first, second]) targets.failed(failed('upstream_error'), target);
+    expect(idOf(targets.next())).toBe('b');
+    targets.failed(failed('upstream_error'));
+    expect(targets.next()).toBeUndefined();
+  });
+
+  test('keeps its place in the order when it is not asked after all', () => {
+    const targets = open({ retries: 8 });
+    targets.next();
+    expect(targets.beside(targets.others()[0]!, () => false)).toBeUndefined();
+    targets.failed(failed('upstream_error'));
+    expect(idOf(targets.next())).toBe('b');
+  });
+
+  test('is asked again with another key where its key was at fault, and so is the first', () => {
+    const targets = open({ retries: 8 });
+    const first = targets.next()!;
+    const second = targets.beside(targets.others()[0]!, () => true)!;
+    for (const target of [first, second]) targets.failed(failed('upstream_unauthorized'), target);
+    const more: ChosenTarget[] = [];
+    for (let target = targets.next(); target !== undefined; target = targets.next()) {
+      more.push(target);
+      targets.failed(failed('upstream_unauthorized'), target);
+    }
+    expect(more.map(idOf)).toEqual(['a', 'b', 'c', 'c']);
+    const used = [first, second, ...more].map(({ key }) => key?.id);
+    expect(new Set(used).size).toBe(6);
+  });
+
+  test('counts as one of those that a request may ask', () => {
+    const targets = open({ retries: 8, attemptsMax: 2 });
+    targets.next();
+    expect(targets.beside(targets.others()[0]!, () => true)).toBeDefined();
+    expect(targets.others()).toEqual([]);
+    targets.failed(failed('upstream_error'));
+    expect(targets.next()).toBeUndefined();
   });
 });

@@ -3,7 +3,7 @@
 // off they are tried all the same: a guess that all are ill is more likely a mistake than the truth. When more than half are shut off it is
 // a panic: those who are left have to carry what the others carried, and where they fail the ones that are shut off are asked after them.
 // Never before them: as long as one is well, a guess about the others must not cost a request. Asking again after a failure takes a retry
-// out of the route's budget.
+// out of the route's budget. Asking somebody beside the one that is being asked takes none: second attempts have a budget of their own.
 import { SignalboxError } from '#shared/errors.ts';
 import type { ProviderEntry, ProviderKey } from '../snapshot/snapshot.ts';
 import { chooseKey } from './choose-key.ts';
@@ -36,6 +36,12 @@ export interface ChosenTarget {
   readonly isLastResort: boolean;
 }
 
+/** A deployment that was asked, and the keys it was asked with. */
+interface Opened {
+  readonly candidate: Candidate;
+  readonly triedKeys: Set<ProviderKey>;
+}
+
 /** Of a request's candidates. Beyond this it is less likely that they are all ill than that something else is wrong. */
 const SHUT_OFF_SHARE_MAX = 0.5;
 
@@ -45,8 +51,9 @@ export class Targets {
   /** Those that are shut off, for the case that nobody else is left. */
   readonly #shutOff: Candidate[] = [];
   readonly #begun = new Set<string>();
-  #current: Candidate | undefined;
-  #triedKeys = new Set<ProviderKey>();
+  /** Those that may be asked again, with another key; more than one where one was asked beside another. */
+  #opened: readonly Opened[] = [];
+  #latest: Candidate | undefined;
   #asked = 0;
   #isRetryPaid = false;
   #candidates: number;
@@ -72,14 +79,33 @@ export class Targets {
     return target;
   }
 
-  /** The target just given failed in a way that another may not. */
-  failed(error: SignalboxError): void {
-    if (!isAboutKey(error)) this.#current = undefined;
+  /** Who else could be asked now, in the order of asking. */
+  others(): readonly Candidate[] {
+    if (this.#asked >= this.#options.attemptsMax) return [];
+    return this.#waiting.filter((candidate) => !this.#isShutOff(candidate));
+  }
+
+  /** This one of the others, beside whoever is being asked. Undefined, and as if nothing was said, when it may not be asked now. */
+  beside(candidate: Candidate, mayAsk: (target: ChosenTarget) => boolean): ChosenTarget | undefined {
+    if (!this.others().includes(candidate)) return undefined;
+    const opened: Opened = { candidate, triedKeys: new Set() };
+    const target = this.#keyOf(opened, () => {});
+    if (target === undefined || !mayAsk(target)) return undefined;
+    this.#waiting.splice(this.#waiting.indexOf(candidate), 1);
+    this.#begun.add(candidate.deployment.id);
+    this.#opened = [...this.#opened, opened];
+    this.#asked += 1;
+    return target;
+  }
+
+  /** The target failed in a way that another may not; the one that was given last by `next` where none is named. */
+  failed(error: SignalboxError, target?: ChosenTarget): void {
+    if (!isAboutKey(error)) this.#close(target?.candidate ?? this.#latest);
   }
 
   /** The deployment just given cannot be asked for this at all; nothing was sent. */
   impossible(): void {
-    this.#current = undefined;
+    this.#close(this.#latest);
     this.#asked -= 1;
     this.#isRetryPaid = this.#asked > 0;
   }
@@ -88,7 +114,7 @@ export class Targets {
   insteadAsk(candidates: readonly Candidate[]): boolean {
     const fresh = candidates.filter(({ deployment }) => !this.#begun.has(deployment.id));
     if (fresh.length === 0) return false;
-    this.#current = undefined;
+    this.#opened = [];
     this.#shutOff.length = 0;
     this.#waiting.splice(0, this.#waiting.length, ...fresh);
     this.#candidates = fresh.length;
@@ -98,8 +124,13 @@ export class Targets {
   }
 
   #anotherKey(): ChosenTarget | undefined {
-    if (this.#current === undefined || this.#triedKeys.size === 0) return undefined;
-    return this.#keyOf(this.#current);
+    for (const opened of this.#opened) {
+      const target = opened.triedKeys.size === 0 ? undefined : this.#keyOf(opened, () => {});
+      if (target === undefined) continue;
+      this.#latest = opened.candidate;
+      return target;
+    }
+    return undefined;
   }
 
   #anotherDeployment(): ChosenTarget | undefined {
@@ -129,10 +160,17 @@ export class Targets {
   }
 
   #begin(candidate: Candidate): ChosenTarget | undefined {
-    this.#current = candidate;
+    const { onPassedOver } = this.#options;
+    const opened: Opened = { candidate, triedKeys: new Set() };
+    this.#latest = candidate;
     this.#begun.add(candidate.deployment.id);
-    this.#triedKeys = new Set();
-    return this.#keyOf(candidate);
+    this.#opened = [opened];
+    return this.#keyOf(opened, (reason) => onPassedOver(candidate, reason));
+  }
+
+  /** It is not asked again. */
+  #close(candidate: Candidate | undefined): void {
+    this.#opened = this.#opened.filter((opened) => opened.candidate !== candidate);
   }
 
   #isShutOff(candidate: Candidate): boolean {
@@ -155,18 +193,21 @@ export class Targets {
     return { candidate, key, isLastResort: this.#isLastResort };
   }
 
-  #keyOf(candidate: Candidate): ChosenTarget | undefined {
-    const { state, keyUsage, nowMs, random, onPassedOver } = this.#options;
+  #keyOf(
+    { candidate, triedKeys }: Opened,
+    onExhausted: (reason: SignalboxError) => void,
+  ): ChosenTarget | undefined {
+    const { state, keyUsage, nowMs, random } = this.#options;
     const { provider } = candidate.deployment;
-    const isFirst = this.#triedKeys.size === 0;
-    const options = { state, usage: keyUsage, nowMs: nowMs(), random, exclude: this.#triedKeys };
+    const isFirst = triedKeys.size === 0;
+    const options = { state, usage: keyUsage, nowMs: nowMs(), random, exclude: triedKeys };
     const choice = chooseKey(provider, options);
     if (choice.kind === 'none-needed') return isFirst ? this.#targetWith(candidate, undefined) : undefined;
     if (choice.kind === 'exhausted') {
-      if (isFirst) onPassedOver(candidate, keysExhausted(provider, choice.retryAfterMs));
+      if (isFirst) onExhausted(keysExhausted(provider, choice.retryAfterMs));
       return undefined;
     }
-    this.#triedKeys.add(choice.key);
+    triedKeys.add(choice.key);
     return this.#targetWith(candidate, choice.key);
   }
 }

@@ -46,6 +46,7 @@ beforeAll(async () => {
       '    rules:',
       '      - { name: staging, when: { headers: { x-environment: staging } }, pin: quiet }',
       '      - { name: law, when: { tags: secret }, only: { providers: nobody } }',
+      '  - { slug: hedged, strategy: priority, models: [{ model: calm }], hedge: { delay: 900ms, requests: 100, spend: 100 } }',
     ].join('\n'),
   });
 });
@@ -301,6 +302,25 @@ describe('an explanation', () => {
     });
   });
 
+  test('says what becomes of a first that takes long, and it comes true', async () => {
+    const request = { model: 'hedged' };
+    const none = { deployment: null, after_ms: null };
+    expect(await explain({ model: 'calm' })).toMatchObject({ second_attempt: null });
+    expect(await explain(request)).toMatchObject({
+      second_attempt: { ...none, why_not: expect.stringContaining('none left just now') },
+    });
+    expect(await explain({ ...request, body: { messages: [], n: 2 } })).toMatchObject({
+      second_attempt: { ...none, why_not: expect.stringContaining('several answers') },
+    });
+    for (let count = 0; count < 3; count += 1) await ask('hedged');
+    expect(await explain(request)).toMatchObject({
+      second_attempt: { deployment: 'calm:second:ok-2', after_ms: 900, why_not: null },
+    });
+    first.setBehaviour('never-head', { times: 1 });
+    const response = await ask('hedged');
+    expect(response.headers.get('x-signalbox-provider')).toBe('second');
+  });
+
   test('is for operators', async () => {
     const response = await fetch(`${up.url}/api/v1/routes/explain`, { method: 'POST' });
     expect(response.status).toBe(401);
@@ -330,6 +350,12 @@ describe('signalbox explain', () => {
     expect(stdout).toMatch(/\n1 +calm:first:ok-1 .*\n2 +calm:second:ok-2 /);
     expect(stdout).toContain('Nothing was sent.');
     expect(stdout).not.toContain('\u001b');
+  });
+
+  test('prints what becomes of a first that takes long', () => {
+    expect(run('hedged').stdout).toMatch(
+      /(calm:second:ok-2 is asked beside it|No second attempt beside a slow first: .*)\./,
+    );
   });
 
   test('prints who is passed over and why', () => {

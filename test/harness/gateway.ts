@@ -79,6 +79,7 @@ export async function startGateway(options: TestGatewayOptions = {}): Promise<Te
     },
     memoryOf: (place) => state.routing.memoryOf(place),
     budgetOf: (route) => state.routing.budgetOf(route),
+    hedgesOf: (route) => state.routing.hedgesOf(route),
     rehearsal: () => state.routing.rehearsal(),
   };
   const gateway = createGateway({

@@ -49,6 +49,11 @@ export function isBlamed(error: Failure): boolean {
   return blameOf(error).failed.length > 0;
 }
 
+/** Whether it ended because another attempt at the same request was faster: no failure, and no success. */
+export function isOvertaken({ code }: Failure): boolean {
+  return code === 'hedge_lost';
+}
+
 /** Until when whom this failure concerns should not be asked. */
 export function restAfter(
   error: Failure,

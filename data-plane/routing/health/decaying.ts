@@ -46,6 +46,11 @@ export class PeakAverage {
     this.#atMs = nowMs;
   }
 
+  /** It would have been at least so much, which is news only where that is more than is known. */
+  addAtLeast(bound: number, nowMs: number): void {
+    if (this.#value === undefined || bound > this.#value) this.add(bound, nowMs);
+  }
+
   read(): number | undefined {
     return this.#value;
   }
@@ -67,6 +72,21 @@ export class DecayingDigest {
   add(durationMs: number, nowMs: number): void {
     this.#age(nowMs);
     this.#counts[bucketOf(durationMs)]! += 1;
+    this.#sum += 1;
+    this.#found.clear();
+  }
+
+  /**
+   * It would have been at least so long. When it would have come, those tell that took longer: it is shared out among them. So one that
+   * was given up early changes little, and those that are given up late still count as late.
+   */
+  addAtLeast(durationMs: number, nowMs: number): void {
+    this.#age(nowMs);
+    const from = bucketOf(durationMs);
+    const longer = this.#counts.subarray(from);
+    const sum = longer.reduce((total, count) => total + count, 0);
+    if (sum === 0) this.#counts[from]! += 1;
+    else for (const [bucket, count] of longer.entries()) longer[bucket] = count * (1 + 1 / sum);
     this.#sum += 1;
     this.#found.clear();
   }

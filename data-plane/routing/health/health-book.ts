@@ -4,7 +4,7 @@
 
 import type { SubjectReport } from '#shared/health/digest.ts';
 import { limits } from '#shared/limits.ts';
-import type { Failure } from './blame.ts';
+import { type Failure, isOvertaken } from './blame.ts';
 import {
   type Breaker,
   type BreakerSettings,
@@ -216,6 +216,7 @@ class HealthRecord {
     const { nowMs, outcome } = end;
     this.#touchedAtMs = nowMs;
     if (end.firstByteMs === undefined) this.#waiting.gaveUp(end.isStream, end.latencyMs, nowMs);
+    if (end.error !== undefined && isOvertaken(end.error)) this.#outlast(end);
     this.#inFlight = Math.max(0, this.#inFlight - 1);
     this.#tokens.add(end.tokens, nowMs);
     if (outcome !== 'unknown') this.#learn(end);
@@ -332,6 +333,17 @@ class HealthRecord {
     }
     this.#failuresInARow = 0;
     this.#latency.add(latencyMs, nowMs);
+  }
+
+  /**
+   * Another was faster. Nobody is to blame for that, but it has taken at least so long, which must not be forgotten: the slowest are
+   * overtaken most, and if they did not count, the slow would look fast and everybody would be overtaken sooner and sooner.
+   */
+  #outlast({ nowMs, latencyMs, isStream, firstByteMs }: AttemptEnd): void {
+    this.#latency.addAtLeast(latencyMs, nowMs);
+    if (!isStream || firstByteMs !== undefined) return;
+    this.#firstByte.addAtLeast(latencyMs, nowMs);
+    this.#firstBytes.addAtLeast(latencyMs, nowMs);
   }
 
   /** From a tenth to one, evenly over the slow start. */

@@ -4,6 +4,7 @@ import { limits } from '#shared/limits.ts';
 import { HedgeBudget } from './hedge-budget.ts';
 
 const settings = { delayMs: undefined, requestShareMax: 0.05, spendShareMax: 0.1 };
+const worth = (nanoDollars: number, outputTokens = 0) => ({ nanoDollars, outputTokens });
 
 test('a route may hedge once it has had enough requests, and no more than its share', () => {
   const budget = new HedgeBudget();
@@ -18,7 +19,7 @@ test('second attempts that would cost too much are not made, however few they ar
   const budget = new HedgeBudget();
   for (let sent = 0; sent < 1000; sent += 1) budget.request(0);
   expect(budget.take(settings, 1, 0)).toBeUndefined();
-  budget.spent(1_000_000, 0);
+  budget.spent(worth(1_000_000), 0);
   expect(budget.take(settings, 100_001, 0)).toBeUndefined();
   expect(budget.take(settings, 100_000, 0)).toBeDefined();
   expect(budget.take(settings, 1, 0)).toBeUndefined();
@@ -27,12 +28,20 @@ test('second attempts that would cost too much are not made, however few they ar
 test('what it came to counts in place of what was expected, once', () => {
   const budget = new HedgeBudget();
   for (let sent = 0; sent < 1000; sent += 1) budget.request(0);
-  budget.spent(1_000_000, 0);
+  budget.spent(worth(1_000_000), 0);
   const ticket = budget.take(settings, 100_000, 0)!;
   ticket.settle(10_000, 0);
   ticket.settle(0, 0);
   expect(budget.take(settings, 90_001, 0)).toBeUndefined();
   expect(budget.take(settings, 90_000, 0)).toBeDefined();
+});
+
+test('what an answer usually comes to is known from a few on', () => {
+  const budget = new HedgeBudget();
+  for (let answered = 1; answered < limits.hedgeEvidenceMin; answered += 1) budget.spent(worth(0, 10), 0);
+  expect(budget.usualOutputTokens(0)).toBeUndefined();
+  budget.spent(worth(0, 10 + limits.hedgeEvidenceMin), 0);
+  expect(budget.usualOutputTokens(0)).toBe(11);
 });
 
 test('however requests and prices come, both shares hold over any time', () => {
@@ -56,7 +65,7 @@ test('however requests and prices come, both shares hold over any time', () => {
       for (const { waitMs, requests, cost, expected, share, settlesAfterMs } of list) {
         nowMs += waitMs;
         for (let sent = 0; sent < requests; sent += 1) budget.request(nowMs);
-        budget.spent(cost, nowMs);
+        budget.spent(worth(cost), nowMs);
         total.requests += requests;
         total.spend += cost;
         const ticket = budget.take(settings, expected, nowMs);

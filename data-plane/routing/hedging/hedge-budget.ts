@@ -10,31 +10,52 @@ export interface HedgeTicket {
   settle(nanoDollars: number, nowMs: number): void;
 }
 
+/** What an answer has come to. */
+export interface Spent {
+  /** 0 where nobody knows a price. */
+  readonly nanoDollars: number;
+  readonly outputTokens: number;
+}
+
 export class HedgeBudget {
   readonly #requests = new DecayingSum(limits.hedgeHalfLifeMs);
   readonly #hedges = new DecayingSum(limits.hedgeHalfLifeMs);
   readonly #spend = new DecayingSum(limits.hedgeHalfLifeMs);
   readonly #hedgeSpend = new DecayingSum(limits.hedgeHalfLifeMs);
+  readonly #answers = new DecayingSum(limits.hedgeHalfLifeMs);
+  readonly #outputTokens = new DecayingSum(limits.hedgeHalfLifeMs);
 
   request(nowMs: number): void {
     this.#requests.add(1, nowMs);
   }
 
-  /** What an attempt has cost that answered; nothing where nobody knows a price. */
-  spent(nanoDollars: number, nowMs: number): void {
+  /** What the attempts were worth that would have been made without second ones. */
+  spent({ nanoDollars, outputTokens }: Spent, nowMs: number): void {
     this.#spend.add(nanoDollars, nowMs);
+    this.#answers.add(1, nowMs);
+    this.#outputTokens.add(outputTokens, nowMs);
   }
 
-  /** Takes one second attempt out of the budget; undefined when there is none left. An unknown price is expected to be 0. */
-  take(
-    { requestShareMax, spendShareMax }: HedgeSettings,
-    expectedNanoDollars: number,
-    nowMs: number,
-  ): HedgeTicket | undefined {
+  /** Of an answer of this route, so that what a second attempt costs is not guessed; undefined where too few are known. */
+  usualOutputTokens(nowMs: number): number | undefined {
+    const answers = this.#answers.read(nowMs);
+    return answers < limits.hedgeEvidenceMin ? undefined : this.#outputTokens.read(nowMs) / answers;
+  }
+
+  /** Whether there is one left that is expected to cost so much; an unknown price is expected to be 0. */
+  hasRoom(settings: HedgeSettings, expectedNanoDollars: number, nowMs: number): boolean {
+    const { requestShareMax, spendShareMax } = settings;
     const hedges = this.#hedges.read(nowMs) + 1;
-    if (hedges > this.#requests.read(nowMs) * requestShareMax) return undefined;
     const hedgeSpend = this.#hedgeSpend.read(nowMs) + expectedNanoDollars;
-    if (hedgeSpend > this.#spend.read(nowMs) * spendShareMax) return undefined;
+    return (
+      hedges <= this.#requests.read(nowMs) * requestShareMax &&
+      hedgeSpend <= this.#spend.read(nowMs) * spendShareMax
+    );
+  }
+
+  /** Takes one second attempt out of the budget; undefined when there is none left. */
+  take(settings: HedgeSettings, expectedNanoDollars: number, nowMs: number): HedgeTicket | undefined {
+    if (!this.hasRoom(settings, expectedNanoDollars, nowMs)) return undefined;
     this.#hedges.add(1, nowMs);
     this.#hedgeSpend.add(expectedNanoDollars, nowMs);
     return this.#ticket(expectedNanoDollars, nowMs);

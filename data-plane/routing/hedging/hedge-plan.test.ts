@@ -52,6 +52,7 @@ describe('a second attempt', () => {
 
   test.each<[string, Partial<HedgeInput<HedgeTarget>>, string]>([
     ['nobody wants any', { settings: undefined }, 'the route does not hedge'],
+    ['it is of another kind', { facts: undefined }, 'of this kind'],
     ['there is nobody else', { others: [target('a', 'openai')] }, 'nobody else'],
     [
       'the first is not known well',

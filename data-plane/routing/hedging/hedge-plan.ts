@@ -27,7 +27,8 @@ export interface HedgeTarget {
 
 export interface HedgeInput<Target extends HedgeTarget> {
   readonly settings: HedgeSettings | undefined;
-  readonly facts: HedgeFacts;
+  /** Undefined for a kind of request that is never sent twice. */
+  readonly facts: HedgeFacts | undefined;
   readonly first: Target;
   /** Who else could be asked now, best first. */
   readonly others: readonly Target[];
@@ -50,25 +51,30 @@ const obstacles: readonly { readonly stands: (facts: HedgeFacts) => boolean; rea
 export function planHedge<Target extends HedgeTarget>(input: HedgeInput<Target>): HedgePlan<Target> {
   const { settings, facts, first, others } = input;
   if (settings === undefined) return none('the route does not hedge');
+  if (facts === undefined) return none('requests of this kind are never sent twice');
   const obstacle = obstacles.find(({ stands }) => stands(facts));
   if (obstacle !== undefined) return none(obstacle.why);
-  const target = another(first, others);
+  const [target] = besideOrder(first, others);
   if (target === undefined) return none('there is nobody else to ask');
-  const delayMs = settings.delayMs ?? usualDelayMs(input);
+  const delayMs = settings.delayMs ?? usualDelayMs(facts, input.vitals);
   if (typeof delayMs === 'string') return none(delayMs);
   return { kind: 'hedge', delayMs: Math.max(delayMs, limits.hedgeDelayMsMin), target };
 }
 
-/** Elsewhere where possible: what slows one deployment of a provider often slows the others. */
-function another<Target extends HedgeTarget>(first: Target, others: readonly Target[]): Target | undefined {
+/** Who is asked beside the first, best first. Elsewhere where possible: what slows one deployment of a provider often slows the others. */
+export function besideOrder<Target extends HedgeTarget>(
+  first: Target,
+  others: readonly Target[],
+): readonly Target[] {
   const { id, provider } = first.deployment;
   const rest = others.filter(({ deployment }) => deployment.id !== id);
-  return rest.find(({ deployment }) => deployment.provider.name !== provider.name) ?? rest[0];
+  const isElsewhere = ({ deployment }: Target): boolean => deployment.provider.name !== provider.name;
+  return [...rest.filter(isElsewhere), ...rest.filter((target) => !isElsewhere(target))];
 }
 
 /** Or why it is not known. */
-function usualDelayMs({ facts, vitals }: Pick<HedgeInput<HedgeTarget>, 'facts' | 'vitals'>): number | string {
-  if (!facts.isStream) return 'how long a whole answer takes is not known beforehand';
+function usualDelayMs({ isStream }: HedgeFacts, vitals: Vitals): number | string {
+  if (!isStream) return 'how long a whole answer takes is not known beforehand';
   const { firstByteP95Ms, weight } = vitals;
   if (firstByteP95Ms === undefined || weight < limits.hedgeEvidenceMin) {
     return 'too little is known of how fast it usually is';

@@ -98,6 +98,17 @@ describe('a race between two attempts', () => {
     expect(result).toEqual({ kind: 'failed', failures: [{ lane: 'first', error: refusal }] });
   });
 
+  test('goes on when only the second finds the caller at fault: it may be stricter than the first', () => {
+    const { story, result } = play(
+      hedge,
+      end('second', failed(refusal)),
+      begin('first'),
+      end('first', answered),
+    );
+    expect(story).toEqual(['start second', 'race-end']);
+    expect(result).toMatchObject({ kind: 'answered', lane: 'first' });
+  });
+
   test('is called off for both when the client leaves', () => {
     const leaves: RaceEvent = { type: 'client-end', reason: left };
     const both = play(hedge, leaves, begin('first'), end('first', cancelled), end('second', cancelled));

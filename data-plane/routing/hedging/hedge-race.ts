@@ -5,7 +5,8 @@
 //
 // Nothing reaches the client before its attempt has won, so there is one winner, and the other never existed for the client. The race
 // is over when every attempt that was begun has ended, which is after its settlement was recorded: what the loser has used is on the
-// ledger before anyone goes on. A failure of one leaves the answer to the other; a failure that is the caller's would be the other's, too.
+// ledger before anyone goes on. A failure of one leaves the answer to the other. Where the first finds the caller at fault the request is
+// over, as it would be without a second attempt; what the second finds takes no answer away that the first may still give.
 import { SignalboxError } from '#shared/errors.ts';
 
 export type LaneName = 'first' | 'second';
@@ -121,7 +122,8 @@ function attemptEnded(race: HedgeRace, lane: LaneName, end: LaneEnd): RaceStep {
   const { error } = end;
   const failed = { ...next, failures: [...next.failures, { lane, error }] };
   // Without a second that runs already, failing over is the business of whoever holds the race.
-  const step = cancelled(failed, error.kind.retryable ? [] : [others[lane]], overtaken());
+  const isFinal = lane === 'first' && !error.kind.retryable;
+  const step = cancelled(failed, isFinal ? ['second'] : [], overtaken());
   return concluded(step.race, step.orders);
 }
 
