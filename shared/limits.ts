@@ -195,6 +195,8 @@ export const limits = {
   hedgeDelayMsMin: 20,
   /** The slowest twentieth of fewer answers than this is chance. */
   hedgeEvidenceMin: 20,
+  /** What a stream may send before it says anything, while another may be faster: a role, a name, signs of life. */
+  racedBytesHeldMax: 64 * KIB,
   /** Hedging looks back about a minute and a half, long enough to hold a share of rare requests. */
   hedgeHalfLifeMs: MINUTE,
   /** Each rule is asked for every request of its route. */

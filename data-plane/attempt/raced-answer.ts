@@ -47,6 +47,8 @@ export class RacedAnswer {
 }
 
 class Lane implements ClientAnswer {
+  /** The first that says something wins, and not the first that has a connection. */
+  readonly waitsForWords = true;
   listener: AnswerListener | undefined;
   hasWon = false;
   readonly #client: ClientAnswer;

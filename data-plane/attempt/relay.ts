@@ -3,6 +3,7 @@
 // and nothing is sent before there is something good to send, because the first byte is what makes failing over
 // impossible.
 import type { SignalboxError } from '#shared/errors.ts';
+import { limits } from '#shared/limits.ts';
 import type { StreamReport, StreamTap } from '../dialects/dialect.ts';
 import { truncated } from '../turn/truncated.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
@@ -11,6 +12,8 @@ import type { UpstreamCall } from '../upstream/client.ts';
 export interface ClientAnswer {
   /** Whether the head has been sent. */
   readonly begun: boolean;
+  /** Whether nothing is to be sent before there is something said: for an answer that another may be faster with. */
+  readonly waitsForWords?: true;
   /** Told when the client can take more, and when the answer has to stop. */
   listener: AnswerListener | undefined;
   /** An upstream is about to be called; the first time counts as the end of the gateway's own work. */
@@ -53,6 +56,8 @@ export interface StreamRelayOptions {
   readonly errorBytes: (error: SignalboxError) => Buffer | undefined;
   readonly client: ClientAnswer;
   readonly head: AnswerHead;
+  /** Whether the stream has begun to say something. */
+  readonly hasSpoken: () => boolean;
   /** The exchange to slow down. */
   readonly upstream: UpstreamCall;
   /** The stream opened with an error: nothing has been sent, another target may do better. */
@@ -74,6 +79,8 @@ export interface StreamEnding {
 export class StreamRelay {
   readonly #options: StreamRelayOptions;
   #waiting: Buffer[] = [];
+  /** Taken through the tap, and not sent before there is something said. */
+  #unsaid: Buffer = noBytes;
   #closed = false;
 
   constructor(options: StreamRelayOptions) {
@@ -97,7 +104,7 @@ export class StreamRelay {
    */
   finish(cut?: SignalboxError): StreamEnding {
     const { tap } = this.#options;
-    const last = this.#drainTap();
+    const last = joined(this.#takeUnsaid(), this.#drainTap());
     const isSaid = tap.report().error !== undefined && !tap.isBroken;
     const { bytes, report } = tap.end();
     this.#closed = true;
@@ -131,8 +138,12 @@ export class StreamRelay {
   flush(): void {
     if (this.#closed || this.#waiting.length === 0) return;
     const { client, tap, head, upstream } = this.#options;
-    const bytes = this.#drainTap();
+    const bytes = joined(this.#takeUnsaid(), this.#drainTap());
     if (bytes.length === 0 && !tap.isBroken) return;
+    if (this.#isToWait(bytes)) {
+      this.#unsaid = bytes;
+      return;
+    }
     if (!client.begun) {
       const { error } = tap.report();
       if (error) {
@@ -147,6 +158,19 @@ export class StreamRelay {
 
   fault(thrown: unknown): void {
     this.#options.onFault(thrown);
+  }
+
+  /** An error is told at once, and nobody holds more than a little for the sake of a race. */
+  #isToWait(bytes: Buffer): boolean {
+    const { client, tap, hasSpoken } = this.#options;
+    if (client.waitsForWords !== true || client.begun || tap.isBroken) return false;
+    return bytes.length <= limits.racedBytesHeldMax && !hasSpoken() && tap.report().error === undefined;
+  }
+
+  #takeUnsaid(): Buffer {
+    const bytes = this.#unsaid;
+    this.#unsaid = noBytes;
+    return bytes;
   }
 
   #drainTap(): Buffer {
@@ -168,6 +192,11 @@ export class StreamRelay {
     const filled = parts.filter((part) => part.length > 0);
     client.end(filled.length === 1 ? filled[0]! : Buffer.concat(filled));
   }
+}
+
+function joined(one: Buffer, other: Buffer): Buffer {
+  if (one.length === 0) return other;
+  return other.length === 0 ? one : Buffer.concat([one, other]);
 }
 
 // One function for all relays, so that scheduling a flush allocates nothing.

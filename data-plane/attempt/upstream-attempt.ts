@@ -9,6 +9,7 @@
 import { build } from '#shared/build.ts';
 import { SignalboxError } from '#shared/errors.ts';
 import type { StreamReport, UpstreamHeaders } from '../dialects/dialect.ts';
+import type { Listen } from '../passage/first-words.ts';
 import type { Task, UpstreamPassage } from '../passage/task.ts';
 import type { Credential } from '../providers/credential.ts';
 import type { Origin, UpstreamCall, UpstreamHandler, UpstreamRequest } from '../upstream/client.ts';
@@ -42,6 +43,8 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #status = 0;
   #headers: UpstreamHeaders = {};
   #relay: StreamRelay | undefined;
+  /** Undefined once the stream has begun to say something. */
+  #listen: Listen | undefined;
   #firstByteTimer: NodeJS.Timeout | undefined;
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -193,7 +196,10 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
   #take(chunk: Buffer): void {
     if (this.#phase === 'streaming') {
       this.#clearTimer();
-      this.#record.firstByte();
+      if (this.#listen?.(chunk) === true) {
+        this.#listen = undefined;
+        this.#record.firstByte();
+      }
       this.#relay!.push(chunk);
     } else if (this.#phase !== 'over') {
       this.#hold(chunk);
@@ -210,6 +216,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
 
   #startStream(): void {
     const stream = this.#passage.stream!;
+    this.#listen = stream.listen?.() ?? always;
     const contentType = stream.contentType || (this.#headers['content-type'] ?? 'application/octet-stream');
     this.#relay = new StreamRelay({
       tap: stream.tap(),
@@ -217,6 +224,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
       client: this.#client,
       head: this.#answerHead(contentType, undefined),
       upstream: this.#call!,
+      hasSpoken: () => this.#listen === undefined,
       onFalseStart: (error) => this.#giveUp(error, this.#relay!.report()),
       onFault: (thrown) => this.#fail(SignalboxError.from(thrown)),
     });
@@ -343,6 +351,8 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     return { status: this.#status, contentType, bodyBytes, served: servedBy(this.#task, this.#target) };
   }
 }
+
+const always: Listen = () => true;
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status <= 299;

@@ -143,6 +143,57 @@ describe('within one tick', () => {
   });
 });
 
+describe('a role is no answer', () => {
+  const role = (id: string) => ({ id, choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] });
+
+  test('so the one that has words first is taken, whole', async () => {
+    const answer = request();
+    const [first, second] = await both();
+    for (const call of [first, second]) call.head();
+    first.say(role('from-one'));
+    second.say(role('from-two'));
+    second.say(words('from-two', 'Hello'));
+    second.say(last('from-two'));
+    second.say('[DONE]');
+    second.end();
+    const text = await (await answer).text();
+    expect(text).not.toContain('from-one');
+    expect(text.indexOf('"role":"assistant"')).toBeLessThan(text.indexOf('Hello'));
+    expect(gateway.ledger.story).toEqual(['cancelled hedge_lost', 'completed']);
+    const [lost, won] = gateway.ledger.entries.map(({ settlements }) => settlements[0]!.firstByteMs);
+    expect([lost, won! > 0]).toEqual([0, true]);
+  });
+
+  test('and one that breaks off behind it has said nothing: the other still may', async () => {
+    const answer = request();
+    const [first, second] = await both();
+    first.head();
+    first.say(role('from-one'));
+    first.break();
+    second.head();
+    second.say(words('from-two', 'Hello'));
+    second.say(last('from-two'));
+    second.say('[DONE]');
+    second.end();
+    const response = await answer;
+    expect(response.status).toBe(200);
+    expect(await response.text()).not.toContain('from-one');
+    expect(gateway.ledger.story).toEqual(['failed upstream_truncated', 'completed']);
+  });
+
+  test('but an answer that is empty is one', async () => {
+    const answer = request();
+    const [first] = await both();
+    first.head();
+    first.say(role('from-one'));
+    first.say(last('from-one'));
+    first.say('[DONE]');
+    first.end();
+    expect(await (await answer).text()).toContain('[DONE]');
+    expect(gateway.ledger.story[0]).toBe('completed');
+  });
+});
+
 type Deed = 'head' | 'say' | 'finish' | 'break' | 'refuse' | 'pause' | 'leave';
 const anyDeeds = fc.array(
   fc.record({

@@ -50,7 +50,7 @@ export class StreamRecovery {
   }
 
   /** An attempt's stream. Until the client has seen some of it, each makes an answer of its own. */
-  stream(media: Pick<PassageStream, 'expects' | 'contentType'>, side: UpstreamSide): PassageStream {
+  stream(media: Omit<PassageStream, 'tap' | 'carryOver'>, side: UpstreamSide): PassageStream {
     let tap: RecoveringTap | undefined;
     return {
       ...media,

@@ -4,6 +4,7 @@ import type { SignalboxError } from '#shared/errors.ts';
 import type { BodyReport, StreamTap, UpstreamHeaders } from '../dialects/dialect.ts';
 import type { ConvertedBody } from '../services/service.ts';
 import type { Deployment } from '../snapshot/snapshot.ts';
+import type { Listen } from './first-words.ts';
 
 export interface Task {
   readonly requestId: string;
@@ -69,6 +70,8 @@ export interface PassageStream {
   /** What the client is told; the upstream's own when empty. */
   readonly contentType: string;
   tap(): StreamTap;
+  /** Tells when the stream begins to say something; absent where every byte of it does. */
+  listen?(): Listen;
   /**
    * The stream broke off and the client has read some of it: whether another target can go on with it. Then the next
    * passages do. Absent where none can.

@@ -19,6 +19,7 @@ import type { TurnEvent } from '../turn/events.ts';
 import { foldTurn } from '../turn/fold.ts';
 import { type TurnRequest, withoutExtras } from '../turn/request.ts';
 import { complete } from './complete.ts';
+import { listenFor } from './first-words.ts';
 import { localTurn } from './local-turn.ts';
 import type { StreamRecovery } from './recovery.ts';
 import type { Passage, PassageStream, UpstreamPassage } from './task.ts';
@@ -73,8 +74,9 @@ function direct(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint
 function directStream({ dialect, head, recovery }: TurnAsked): PassageStream | undefined {
   if (!head.stream) return undefined;
   const { mediaType: expects, contentType } = dialect.framing;
-  if (!recovery) return { expects, contentType, tap: () => dialect.tap(head) };
-  return recovery.stream({ expects, contentType }, { upstream: dialect, asked: dialect.decode(head) });
+  const media = { expects, contentType, listen: () => listenFor(dialect) };
+  if (!recovery) return { ...media, tap: () => dialect.tap(head) };
+  return recovery.stream(media, { upstream: dialect, asked: dialect.decode(head) });
 }
 
 function translated(asked: TurnAsked, deployment: Deployment, endpoint: TurnEndpoint): UpstreamPassage {
@@ -105,7 +107,11 @@ function translatedStream(
   original: TurnRequest,
   asked: TurnRequest,
 ): PassageStream {
-  const media = { expects: upstream.framing.mediaType, contentType: client.framing.contentType };
+  const media = {
+    expects: upstream.framing.mediaType,
+    contentType: client.framing.contentType,
+    listen: () => listenFor(upstream),
+  };
   if (recovery) return recovery.stream(media, { upstream, asked });
   const { wantsUsage } = head;
   const tap = () => new TranslatingTap({ upstream, client, wantsUsage, request: original, asked, clock });
