@@ -75,7 +75,7 @@ test('while Redis is frozen every request is answered as fast as before, and dig
     expect(response.status).toBe(200);
     expect(await response.json()).toMatchObject({ status: 'completed' });
   };
-  const rounds = Array.from({ length: 100 });
+  const rounds = Array.from({ length: 50 });
   const measure = async () => ({
     chat: await slowestUsual(rounds.flatMap(() => stage.urls.map(chat))),
     kept: await slowestUsual(rounds.flatMap(() => stage.urls.map(kept))),
@@ -90,10 +90,11 @@ test('while Redis is frozen every request is answered as fast as before, and dig
   const refused = await respond(stage.urls[0]!, { previous_response_id: id });
   expect(refused.status).toBe(503);
   expect(await refused.json()).toMatchObject({ error: { code: 'response_store_unavailable' } });
-  // A wait for Redis would be a second; what is left between the two is the noise of a small machine.
+  // A wait for Redis would be a second; what is left between the two is the noise of a small machine with other work to do.
+  const noiseMs = 300;
   for (const { chat: chatMs, kept: keptMs } of frozen) {
-    expect(chatMs).toBeLessThan(4 * before.chat + 50);
-    expect(keptMs).toBeLessThan(4 * before.kept + 50);
+    expect(chatMs).toBeLessThan(4 * before.chat + noiseMs);
+    expect(keptMs).toBeLessThan(4 * before.kept + noiseMs);
   }
   redis.signal('SIGCONT');
   await everyoneHearsTwice();
