@@ -6,12 +6,12 @@ import type { SessionLimits } from '../realtime/session.ts';
 import type { ResponseStore } from '../responses/store.ts';
 import type { Gate } from '../routing/admission/gate.ts';
 import type { Principal, Snapshot, SnapshotSource } from '../snapshot/snapshot.ts';
+import type { HedgeOutcome } from './asking/hedge-outcome.ts';
+import type { MirrorLimits, Mirrors } from './asking/mirrors.ts';
 import type { BodyLimits } from './body.ts';
 import type { Exchange, ExchangeLimits } from './exchange.ts';
-import type { FilesRoom } from './files-place.ts';
+import type { FilesRoom } from './files/place.ts';
 import type { HealthSource } from './health-reading.ts';
-import type { HedgeOutcome } from './hedge-outcome.ts';
-import type { MirrorLimits, Mirrors } from './mirrors.ts';
 import type { PathParameters } from './router.ts';
 import type { RealtimeDoor } from './upgrade.ts';
 

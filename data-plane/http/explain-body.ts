@@ -12,7 +12,7 @@ import { serviceTask } from '../passage/service-task.ts';
 import type { Task } from '../passage/task.ts';
 import { type TaskIdentity, turnTask } from '../passage/turn-task.ts';
 import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
-import { hedgeFactsOf, hedgeFactsOfService } from './hedge-facts.ts';
+import { hedgeFactsOf, hedgeFactsOfService } from './asking/hedge-facts.ts';
 import { type Operation, operations } from './operations.ts';
 import type { RequestSource } from './routed-request.ts';
 import { type ServiceOperation, serviceOperations } from './services.ts';

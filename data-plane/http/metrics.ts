@@ -3,9 +3,9 @@
 import type { Metrics } from '#shared/metrics.ts';
 import type { Outcome } from '../meter/ledger.ts';
 import type { Usage } from '../turn/usage.ts';
+import type { HedgeOutcome } from './asking/hedge-outcome.ts';
+import type { CopyOutcome } from './asking/mirrors.ts';
 import type { Exchange } from './exchange.ts';
-import type { HedgeOutcome } from './hedge-outcome.ts';
-import type { CopyOutcome } from './mirrors.ts';
 
 interface Count {
   inc(amount?: number): void;

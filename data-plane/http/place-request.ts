@@ -12,11 +12,11 @@ import {
   refusalsOf,
 } from '../routing/plan.ts';
 import type { TurnRequest } from '../turn/request.ts';
+import { type FailoverRules, failoverRules, shorterOf } from './asking/failover-rules.ts';
+import type { CopyPlan } from './asking/mirrors.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { type FailoverRules, failoverRules, shorterOf } from './failover-rules.ts';
 import { headerOf } from './headers.ts';
-import type { CopyPlan } from './mirrors.ts';
 import { type RequestOptions, readRequestOptions } from './request-options.ts';
 import { SourcedRequest } from './routed-request.ts';
 

@@ -3,10 +3,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ClientDialectName } from '../dialects/dialect.ts';
 import { geminiCount, messagesCount } from '../services/count-tokens/index.ts';
-import { cancelBatch, createBatch, listBatches, showBatch } from './batches.ts';
 import type { KeyHandler, OpenHandler } from './context.ts';
 import { countTokens } from './count-tokens.ts';
-import { deleteFile, listFiles, showContent, showFile, uploadFile } from './files.ts';
+import { cancelBatch, createBatch, listBatches, showBatch } from './files/batches.ts';
+import { deleteFile, listFiles, showContent, showFile, uploadFile } from './files/files.ts';
 import { showLive, showReady } from './health.ts';
 import { showIndex, showMetrics } from './index-pages.ts';
 import { wholeAnswer } from './model-address.ts';

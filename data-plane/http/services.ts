@@ -9,11 +9,11 @@ import { imagesEdits, imagesGenerations, imagesVariations } from '../services/im
 import { moderations } from '../services/moderations.ts';
 import { rerank } from '../services/rerank/index.ts';
 import type { Service } from '../services/service.ts';
+import { answerTask } from './asking/failover.ts';
+import { hedgeFactsOfService } from './asking/hedge-facts.ts';
 import { readFormBody, readFormOrJsonBody, readJsonBody } from './body.ts';
 import type { Admitted, GatewayContext } from './context.ts';
 import type { Exchange } from './exchange.ts';
-import { answerTask } from './failover.ts';
-import { hedgeFactsOfService } from './hedge-facts.ts';
 import { wholeAnswer } from './model-address.ts';
 import { geminiPaths } from './operations.ts';
 import { placeRequest } from './place-request.ts';

@@ -13,10 +13,10 @@ import { mostInformative } from '../routing/failures.ts';
 import type { ChosenTarget } from '../routing/targets.ts';
 import type { Deployment, Route } from '../snapshot/snapshot.ts';
 import type { MessageSocket, ReceivedMessage } from '../upstream/message-socket.ts';
+import { enter } from './asking/enter.ts';
+import { leadsNowhere, targetsFor } from './asking/failover.ts';
 import type { GatewayContext } from './context.ts';
-import { enter } from './enter.ts';
 import type { Exchange } from './exchange.ts';
-import { leadsNowhere, targetsFor } from './failover.ts';
 import type { PlacedRequest } from './place-request.ts';
 
 export interface OpenedSession {

@@ -1,5 +1,6 @@
 // A conversation as far as it is understood here. What passes between two sides of the same dialect need not be: then it stays as it is.
 import { SignalboxError } from '#shared/errors.ts';
+import { once } from '#shared/once.ts';
 import type { ClientDialect, RequestHead } from '../dialects/dialect.ts';
 import type { TurnRequest } from '../turn/request.ts';
 
@@ -14,9 +15,5 @@ export function readableTurn(dialect: ClientDialect, head: RequestHead): TurnReq
 
 /** The same for whoever may want to know, once somebody does. */
 export function turnWhenAsked(dialect: ClientDialect, head: RequestHead): () => TurnRequest | undefined {
-  let known: { readonly turn: TurnRequest | undefined } | undefined;
-  return () => {
-    known ??= { turn: readableTurn(dialect, head) };
-    return known.turn;
-  };
+  return once(() => readableTurn(dialect, head));
 }

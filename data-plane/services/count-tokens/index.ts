@@ -1,5 +1,6 @@
 // How many tokens a conversation has, for clients of the two APIs in which that can be asked. Vendors that count are asked, in the
 // form that they have; where none does, or it fails, there is an estimate.
+import { once } from '#shared/once.ts';
 import type { Address } from '../../dialects/dialect.ts';
 import { decodeBody } from '../../dialects/gemini/request.ts';
 import { named } from '../../dialects/gemini/wire.ts';
@@ -58,13 +59,4 @@ function countService({ name, read, render }: CountClient): CountService {
     forms: countForms(name, render),
     estimate: ({ details }) => render(estimateTokens((details as { meaning(): TurnRequest }).meaning())),
   });
-}
-
-/** The client's own bytes may pass without ever being read. */
-function once(decode: () => TurnRequest): () => TurnRequest {
-  let known: TurnRequest | undefined;
-  return () => {
-    known ??= decode();
-    return known;
-  };
 }

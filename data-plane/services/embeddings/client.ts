@@ -1,6 +1,7 @@
 // Joins what clients of one language write to what vendors write: the vendor whose language it is takes the client's own bytes,
 // the others a translation.
 
+import { once } from '#shared/once.ts';
 import type { JsonObject } from '../../json/values.ts';
 import { noAnswer } from '../own-form.ts';
 import type { ServiceForm, ServiceRequest } from '../service.ts';
@@ -20,12 +21,7 @@ type RenderAnswer = (answer: EmbeddingAnswer, request: ServiceRequest) => JsonOb
  * `decode` throws `invalid_request`, or `unsupported_field` for what no other vendor could take.
  */
 export function withMeaning(request: ServiceRequest, decode: () => EmbeddingRequest): ServiceRequest {
-  let known: EmbeddingRequest | undefined;
-  const meaning = (): EmbeddingRequest => {
-    known ??= decode();
-    return known;
-  };
-  return { ...request, details: { ...(request.details as object), meaning } };
+  return { ...request, details: { ...(request.details as object), meaning: once(decode) } };
 }
 
 function meaningOf(request: ServiceRequest): EmbeddingRequest {

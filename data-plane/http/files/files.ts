@@ -1,25 +1,25 @@
 // /v1/files: a client's files at a provider. They are taken in whole, since those for batches have to be read; content goes out as
 // it comes.
 import { SignalboxError } from '#shared/errors.ts';
-import { checkBatchInput } from '../files/batch-input.ts';
-import { contentTap, type ResultsTap, resultsTap } from '../files/batch-usage.ts';
-import { fileForClient } from '../files/objects.ts';
-import type { FilePlace } from '../files/sealed-id.ts';
-import type { JsonObject } from '../json/values.ts';
-import { textOf } from '../json/values.ts';
-import { type FormPart, scanForm } from '../services/multipart.ts';
-import type { Deployment } from '../snapshot/snapshot.ts';
+import { checkBatchInput } from '../../files/batch-input.ts';
+import { contentTap, type ResultsTap, resultsTap } from '../../files/batch-usage.ts';
+import { fileForClient } from '../../files/objects.ts';
+import type { FilePlace } from '../../files/sealed-id.ts';
+import type { JsonObject } from '../../json/values.ts';
+import { textOf } from '../../json/values.ts';
+import { type FormPart, scanForm } from '../../services/multipart.ts';
+import type { Deployment } from '../../snapshot/snapshot.ts';
+import { readFormBody } from '../body.ts';
+import type { Admitted, GatewayContext } from '../context.ts';
+import { answerError } from '../errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { deploymentAskedAt } from '../place-at-provider.ts';
+import { readRequestOptions } from '../request-options.ts';
+import type { PathParameters } from '../router.ts';
 import { enterBatch } from './batches.ts';
-import { readFormBody } from './body.ts';
-import type { Admitted, GatewayContext } from './context.ts';
-import { answerError } from './errors.ts';
-import type { Exchange } from './exchange.ts';
-import { type AccountCall, answerCall } from './files-call.ts';
-import { answerList } from './files-list.ts';
-import { identityOf, locateFile, noSuch, ownerOf, providerForFiles } from './files-place.ts';
-import { deploymentAskedAt } from './place-at-provider.ts';
-import { readRequestOptions } from './request-options.ts';
-import type { PathParameters } from './router.ts';
+import { type AccountCall, answerCall } from './call.ts';
+import { answerList } from './list.ts';
+import { identityOf, locateFile, noSuch, ownerOf, providerForFiles } from './place.ts';
 
 export async function uploadFile(
   context: GatewayContext,

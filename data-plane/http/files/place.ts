@@ -1,14 +1,14 @@
 // Which account a request about files or batches is for, and whose. A new file goes where the client says, or to the only provider
 // that keeps files; everything else is where its id says. An id that is another key's, or made up, is an object that does not exist.
 import { SignalboxError } from '#shared/errors.ts';
-import { BatchAccounts } from '../files/batch-accounts.ts';
-import { type IndexLimits, ObjectIndex } from '../files/object-index.ts';
-import { type BatchPlace, type FilePlace, type IdOwner, openBatch, openFile } from '../files/sealed-id.ts';
-import type { ProviderEntry, Snapshot } from '../snapshot/snapshot.ts';
-import type { Admitted } from './context.ts';
-import type { Exchange } from './exchange.ts';
-import type { AccountCall } from './files-call.ts';
-import type { RequestOptions } from './request-options.ts';
+import { BatchAccounts } from '../../files/batch-accounts.ts';
+import { type IndexLimits, ObjectIndex } from '../../files/object-index.ts';
+import { type BatchPlace, type FilePlace, type IdOwner, openBatch, openFile } from '../../files/sealed-id.ts';
+import type { ProviderEntry, Snapshot } from '../../snapshot/snapshot.ts';
+import type { Admitted } from '../context.ts';
+import type { Exchange } from '../exchange.ts';
+import type { RequestOptions } from '../request-options.ts';
+import type { AccountCall } from './call.ts';
 
 /** What one gateway remembers of files and batches. */
 export class FilesRoom {

@@ -2,8 +2,8 @@
 // machine; here its orders are followed: the delay is a timer, the attempts are real ones, and the client stands behind both of them.
 
 import { SignalboxError } from '#shared/errors.ts';
-import type { AttemptResult } from '../attempt/attempt-record.ts';
-import { RacedAnswer } from '../attempt/raced-answer.ts';
+import type { AttemptResult } from '../../attempt/attempt-record.ts';
+import { RacedAnswer } from '../../attempt/raced-answer.ts';
 import {
   type LaneEnd,
   type LaneName,
@@ -12,8 +12,8 @@ import {
   type RaceOrder,
   type RaceResult,
   raceStep,
-} from '../routing/hedging/hedge-race.ts';
-import type { Exchange } from './exchange.ts';
+} from '../../routing/hedging/hedge-race.ts';
+import type { Exchange } from '../exchange.ts';
 import type { TargetAttempt } from './target-attempt.ts';
 
 export interface HedgedOptions {

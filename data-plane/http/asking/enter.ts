@@ -1,10 +1,10 @@
 // Letting a request in at its target: where the route, the provider, the deployment or the key takes only so many at once, it waits for its
 // turn, the urgent before the patient, or is turned away. Without such limits nothing is waited for and nothing is made.
 import { SignalboxError } from '#shared/errors.ts';
-import type { Gate, GateSubject, Lease } from '../routing/admission/gate.ts';
-import type { ChosenTarget } from '../routing/targets.ts';
-import type { Capacity, Route } from '../snapshot/snapshot.ts';
-import type { Exchange } from './exchange.ts';
+import type { Gate, GateSubject, Lease } from '../../routing/admission/gate.ts';
+import type { ChosenTarget } from '../../routing/targets.ts';
+import type { Capacity, Route } from '../../snapshot/snapshot.ts';
+import type { Exchange } from '../exchange.ts';
 
 export interface Entering {
   readonly gate: Gate;

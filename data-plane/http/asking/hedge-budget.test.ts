@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { type Ask, ask, goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
 import { gatewayPerTest } from '#test/harness/stage.ts';
-import { anthropic } from '../providers/anthropic.ts';
-import { compatible } from '../providers/compatible.ts';
-import type { Deployment, HedgeSettings, Route } from '../snapshot/snapshot.ts';
+import { anthropic } from '../../providers/anthropic.ts';
+import { compatible } from '../../providers/compatible.ts';
+import type { Deployment, HedgeSettings, Route } from '../../snapshot/snapshot.ts';
 
 const { provider, gateway } = gatewayPerTest();
 

@@ -4,8 +4,8 @@ import { type Ask, ask, goodKey } from '#test/harness/gateway.ts';
 import { MirrorStage } from '#test/harness/mirror-stage.ts';
 import { rulesOf } from '#test/harness/route-rules.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
-import { anthropic } from '../providers/anthropic.ts';
-import { compatible } from '../providers/compatible.ts';
+import { anthropic } from '../../providers/anthropic.ts';
+import { compatible } from '../../providers/compatible.ts';
 
 let stage: MirrorStage;
 

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SignalboxError } from '#shared/errors.ts';
 import { ask, goodKey, startGateway, type TestGateway } from '#test/harness/gateway.ts';
 import { deploymentOf, principalOf, providerOf, routeOf, snapshotOf } from '#test/harness/snapshots.ts';
-import type { UpstreamCall, UpstreamClient, UpstreamHandler } from '../upstream/client.ts';
+import type { UpstreamCall, UpstreamClient, UpstreamHandler } from '../../upstream/client.ts';
 
 /** One call, which says nothing by itself. */
 class ScriptedCall implements UpstreamCall {

@@ -11,7 +11,7 @@ import {
 } from '#test/harness/gateway.ts';
 import { answerOf, type RawServer, startRawServer } from '#test/harness/raw-server.ts';
 import { deploymentOf, providerKeyOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
-import type { Route } from '../snapshot/snapshot.ts';
+import type { Route } from '../../snapshot/snapshot.ts';
 
 let provider: FakeProvider;
 /** Refuses every prompt, with the code that is the model's name. */

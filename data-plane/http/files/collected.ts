@@ -1,6 +1,6 @@
 // An answer that is wanted here and not by the client: the present state of something that is part of a larger answer.
-import type { AnswerListener, ClientAnswer } from '../attempt/relay.ts';
-import type { Exchange } from './exchange.ts';
+import type { AnswerListener, ClientAnswer } from '../../attempt/relay.ts';
+import type { Exchange } from '../exchange.ts';
 
 export class CollectedAnswer implements ClientAnswer {
   readonly #parts: Buffer[] = [];

@@ -3,22 +3,22 @@
 // pressure, the client's leaving, and the journal for whatever changes something. What the provider answers is
 // understood and told again, because its ids are not the client's.
 import { SignalboxError } from '#shared/errors.ts';
-import { runAttempt } from '../attempt/attempt.ts';
-import type { AttemptResult, AttemptServices, Target } from '../attempt/attempt-record.ts';
-import type { ClientAnswer } from '../attempt/relay.ts';
-import type { BodyReport, StreamTap } from '../dialects/dialect.ts';
-import { readError } from '../dialects/read-error.ts';
-import type { ObjectKind } from '../files/objects.ts';
-import { parseJson } from '../json/parse.ts';
-import { isObject, type JsonObject, textOf } from '../json/values.ts';
-import type { UpstreamPassage } from '../passage/task.ts';
-import { chooseKey } from '../routing/choose-key.ts';
-import { isAboutKey } from '../routing/failures.ts';
-import { keysExhausted } from '../routing/targets.ts';
-import type { Deployment, ProviderEntry, ProviderKey } from '../snapshot/snapshot.ts';
-import { usualDeployment } from '../snapshot/usual-deployment.ts';
-import { noUsage } from '../turn/usage.ts';
-import type { GatewayContext } from './context.ts';
+import { runAttempt } from '../../attempt/attempt.ts';
+import type { AttemptResult, AttemptServices, Target } from '../../attempt/attempt-record.ts';
+import type { ClientAnswer } from '../../attempt/relay.ts';
+import type { BodyReport, StreamTap } from '../../dialects/dialect.ts';
+import { readError } from '../../dialects/read-error.ts';
+import type { ObjectKind } from '../../files/objects.ts';
+import { parseJson } from '../../json/parse.ts';
+import { isObject, type JsonObject, textOf } from '../../json/values.ts';
+import type { UpstreamPassage } from '../../passage/task.ts';
+import { chooseKey } from '../../routing/choose-key.ts';
+import { isAboutKey } from '../../routing/failures.ts';
+import { keysExhausted } from '../../routing/targets.ts';
+import type { Deployment, ProviderEntry, ProviderKey } from '../../snapshot/snapshot.ts';
+import { usualDeployment } from '../../snapshot/usual-deployment.ts';
+import { noUsage } from '../../turn/usage.ts';
+import type { GatewayContext } from '../context.ts';
 
 export interface AccountCall {
   readonly operation: ObjectKind;

@@ -4,14 +4,14 @@
 // it is an attempt like all others. So is its cost real, which the ledger keeps apart.
 import { SignalboxError } from '#shared/errors.ts';
 import type { Logger } from '#shared/log.ts';
-import { runAttempt } from '../attempt/attempt.ts';
-import type { AttemptResult, AttemptServices, Target } from '../attempt/attempt-record.ts';
-import type { Passage, Task } from '../passage/task.ts';
-import type { Gate, Lease } from '../routing/admission/gate.ts';
-import type { Candidate } from '../routing/plan.ts';
-import { type ChosenTarget, Targets } from '../routing/targets.ts';
+import { runAttempt } from '../../attempt/attempt.ts';
+import type { AttemptResult, AttemptServices, Target } from '../../attempt/attempt-record.ts';
+import type { Passage, Task } from '../../passage/task.ts';
+import type { Gate, Lease } from '../../routing/admission/gate.ts';
+import type { Candidate } from '../../routing/plan.ts';
+import { type ChosenTarget, Targets } from '../../routing/targets.ts';
+import type { Exchange } from '../exchange.ts';
 import { enterAtOnce } from './enter.ts';
-import type { Exchange } from './exchange.ts';
 import { UnreadAnswer } from './unread-answer.ts';
 
 /** Where a copy goes. */

@@ -1,8 +1,8 @@
 // What a route says of failing over, made ready for one request: how long one attempt may take, and who is asked instead when a prompt
 // was too long or a filter refused it. Those are planned only when it comes to that.
 import type { ErrorCode } from '#shared/errors.ts';
-import { type Candidate, type Plan, type PlanOptions, planFor } from '../routing/plan.ts';
-import type { Route, Snapshot } from '../snapshot/snapshot.ts';
+import { type Candidate, type Plan, type PlanOptions, planFor } from '../../routing/plan.ts';
+import type { Route, Snapshot } from '../../snapshot/snapshot.ts';
 
 export interface FailoverRules {
   /** Undefined where the caller named a model. */

@@ -5,20 +5,20 @@
 import { backoffCeilingMs } from '#shared/backoff.ts';
 import { type ErrorCode, SignalboxError } from '#shared/errors.ts';
 import { limits as sharedLimits } from '#shared/limits.ts';
-import { type AttemptResult, servedBy, type Target } from '../attempt/attempt-record.ts';
-import type { Passage, Task } from '../passage/task.ts';
-import type { Lease } from '../routing/admission/gate.ts';
-import { mostInformative } from '../routing/failures.ts';
-import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
-import type { Candidate } from '../routing/plan.ts';
-import { type ChosenTarget, Targets } from '../routing/targets.ts';
-import type { GatewayContext } from './context.ts';
+import { type AttemptResult, servedBy, type Target } from '../../attempt/attempt-record.ts';
+import type { Passage, Task } from '../../passage/task.ts';
+import type { Lease } from '../../routing/admission/gate.ts';
+import { mostInformative } from '../../routing/failures.ts';
+import type { HedgeFacts } from '../../routing/hedging/hedge-plan.ts';
+import type { Candidate } from '../../routing/plan.ts';
+import { type ChosenTarget, Targets } from '../../routing/targets.ts';
+import type { GatewayContext } from '../context.ts';
+import { answerError } from '../errors.ts';
+import type { Exchange } from '../exchange.ts';
+import type { PlacedRequest } from '../place-request.ts';
 import { enter } from './enter.ts';
-import { answerError } from './errors.ts';
-import type { Exchange } from './exchange.ts';
 import type { FailoverRules } from './failover-rules.ts';
 import { Hedging } from './hedging.ts';
-import type { PlacedRequest } from './place-request.ts';
 import { type AskedTarget, type Asking, TargetAttempt } from './target-attempt.ts';
 
 /** A failure, where it happened, and whether the client's answer had begun. */

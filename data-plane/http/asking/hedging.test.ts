@@ -3,9 +3,9 @@ import { SignalboxError } from '#shared/errors.ts';
 import { type Ask, ask, errorOf, plainSnapshot } from '#test/harness/gateway.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
 import { gatewayPerTest } from '#test/harness/stage.ts';
-import { anthropic } from '../providers/anthropic.ts';
-import { demoProvider } from '../providers/demo.ts';
-import type { Deployment, HedgeSettings, Route } from '../snapshot/snapshot.ts';
+import { anthropic } from '../../providers/anthropic.ts';
+import { demoProvider } from '../../providers/demo.ts';
+import type { Deployment, HedgeSettings, Route } from '../../snapshot/snapshot.ts';
 
 const { provider, gateway } = gatewayPerTest();
 

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { limits } from '#shared/limits.ts';
 import { ask, errorOf } from '#test/harness/gateway.ts';
 import { MirrorStage } from '#test/harness/mirror-stage.ts';
-import { demoProvider } from '../providers/demo.ts';
-import type { Capacity } from '../snapshot/snapshot.ts';
+import { demoProvider } from '../../providers/demo.ts';
+import type { Capacity } from '../../snapshot/snapshot.ts';
 
 let stage: MirrorStage;
 

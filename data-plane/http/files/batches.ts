@@ -1,25 +1,25 @@
 // /v1/batches: many requests in one file, answered within a day. The file was read when it was uploaded, so here only the batch
 // itself is passed on; and whenever one is seen to have ended, what it used is entered into the ledger.
 import { SignalboxError } from '#shared/errors.ts';
-import { usageOfBatch } from '../files/batch-usage.ts';
-import { batchForClient, hasEnded } from '../files/objects.ts';
-import { type BatchPlace, openBatch } from '../files/sealed-id.ts';
-import { parseJson } from '../json/parse.ts';
-import { isObject, type JsonObject, textOf, wrongType } from '../json/values.ts';
-import { admitRequest } from '../policy/admission.ts';
-import type { ProviderEntry } from '../snapshot/snapshot.ts';
-import type { Usage } from '../turn/usage.ts';
-import { readJsonBody } from './body.ts';
-import type { Admitted, GatewayContext } from './context.ts';
-import { answerError } from './errors.ts';
-import type { Exchange } from './exchange.ts';
-import { type AccountCall, answerCall } from './files-call.ts';
-import { CollectedAnswer, collectFor } from './files-collected.ts';
-import { answerPage, pageOf } from './files-list.ts';
-import { identityOf, type Located, locateBatch, locateFile, ownerOf } from './files-place.ts';
-import { deploymentAt } from './place-at-provider.ts';
-import { readRequestOptions } from './request-options.ts';
-import type { PathParameters } from './router.ts';
+import { usageOfBatch } from '../../files/batch-usage.ts';
+import { batchForClient, hasEnded } from '../../files/objects.ts';
+import { type BatchPlace, openBatch } from '../../files/sealed-id.ts';
+import { parseJson } from '../../json/parse.ts';
+import { isObject, type JsonObject, textOf, wrongType } from '../../json/values.ts';
+import { admitRequest } from '../../policy/admission.ts';
+import type { ProviderEntry } from '../../snapshot/snapshot.ts';
+import type { Usage } from '../../turn/usage.ts';
+import { readJsonBody } from '../body.ts';
+import type { Admitted, GatewayContext } from '../context.ts';
+import { answerError } from '../errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { deploymentAt } from '../place-at-provider.ts';
+import { readRequestOptions } from '../request-options.ts';
+import type { PathParameters } from '../router.ts';
+import { type AccountCall, answerCall } from './call.ts';
+import { CollectedAnswer, collectFor } from './collected.ts';
+import { answerPage, pageOf } from './list.ts';
+import { identityOf, type Located, locateBatch, locateFile, ownerOf } from './place.ts';
 
 /** A provider's clock may differ from ours; by more than this it is not the time. */
 const SECONDS_PER_DAY = 86_400;

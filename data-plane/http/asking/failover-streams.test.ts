@@ -3,8 +3,8 @@ import { ask, goodKey, plainSnapshot } from '#test/harness/gateway.ts';
 import { startRawServer } from '#test/harness/raw-server.ts';
 import { deploymentOf, providerOf, routeOf } from '#test/harness/snapshots.ts';
 import { gatewayPerTest } from '#test/harness/stage.ts';
-import { anthropic } from '../providers/anthropic.ts';
-import type { Route } from '../snapshot/snapshot.ts';
+import { anthropic } from '../../providers/anthropic.ts';
+import type { Route } from '../../snapshot/snapshot.ts';
 
 const { provider, gateway } = gatewayPerTest(() => ({ limits: { upstreamIdleMs: 100 } }));
 

@@ -1,15 +1,15 @@
 // One target that is asked for one request: its place at the gates, its line in the trail, and how it ended. Whoever fails over has one
 // at a time; whoever hedges may have two.
 import { limits as sharedLimits } from '#shared/limits.ts';
-import { runAttempt } from '../attempt/attempt.ts';
-import type { AttemptResult, Target } from '../attempt/attempt-record.ts';
-import type { ClientAnswer } from '../attempt/relay.ts';
-import type { Passage, Task } from '../passage/task.ts';
-import type { Lease } from '../routing/admission/gate.ts';
-import type { ChosenTarget, Targets } from '../routing/targets.ts';
-import type { Usage } from '../turn/usage.ts';
-import type { GatewayContext } from './context.ts';
-import type { Exchange } from './exchange.ts';
+import { runAttempt } from '../../attempt/attempt.ts';
+import type { AttemptResult, Target } from '../../attempt/attempt-record.ts';
+import type { ClientAnswer } from '../../attempt/relay.ts';
+import type { Passage, Task } from '../../passage/task.ts';
+import type { Lease } from '../../routing/admission/gate.ts';
+import type { ChosenTarget, Targets } from '../../routing/targets.ts';
+import type { Usage } from '../../turn/usage.ts';
+import type { GatewayContext } from '../context.ts';
+import type { Exchange } from '../exchange.ts';
 import type { FailoverRules } from './failover-rules.ts';
 
 /** What all attempts at a request have in common. */

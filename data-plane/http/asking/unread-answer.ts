@@ -1,7 +1,7 @@
 // The client's end of an answer that nobody reads. Bytes go nowhere, nobody is waited for, and since nobody ever leaves, a time does:
 // an answer that does not end is stopped by its limit, or with the instance.
 import { SignalboxError } from '#shared/errors.ts';
-import type { AnswerListener, ClientAnswer } from '../attempt/relay.ts';
+import type { AnswerListener, ClientAnswer } from '../../attempt/relay.ts';
 
 export class UnreadAnswer implements ClientAnswer {
   begun = false;

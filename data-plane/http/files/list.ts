@@ -1,8 +1,8 @@
 // A page of a list of files or batches, with the cursor and the members that OpenAI's lists have.
 import { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
-import { type JsonObject, textOf } from '../json/values.ts';
-import type { Exchange } from './exchange.ts';
+import { type JsonObject, textOf } from '../../json/values.ts';
+import type { Exchange } from '../exchange.ts';
 
 const PAGE_DEFAULT = 20;
 

@@ -1,14 +1,15 @@
 // Second attempts of one request: whether and when the one that is asked gets another beside it, whom, and what comes of it for the route's
 // budget. The second waits for nobody: it is sent where there is room at once, or not at all.
-import type { Passage, Task } from '../passage/task.ts';
-import type { Lease } from '../routing/admission/gate.ts';
-import type { HedgeBudget, HedgeTicket } from '../routing/hedging/hedge-budget.ts';
-import { expectedHedgeCost, spentBy } from '../routing/hedging/hedge-cost.ts';
-import { besideOrder, type HedgeFacts, planHedge } from '../routing/hedging/hedge-plan.ts';
-import { deploymentSubject } from '../routing/members.ts';
-import type { Candidate, RoutedRequest } from '../routing/plan.ts';
-import type { HedgeSettings } from '../snapshot/snapshot.ts';
-import type { GatewayContext } from './context.ts';
+import { once } from '#shared/once.ts';
+import type { Passage, Task } from '../../passage/task.ts';
+import type { Lease } from '../../routing/admission/gate.ts';
+import type { HedgeBudget, HedgeTicket } from '../../routing/hedging/hedge-budget.ts';
+import { expectedHedgeCost, spentBy } from '../../routing/hedging/hedge-cost.ts';
+import { besideOrder, type HedgeFacts, planHedge } from '../../routing/hedging/hedge-plan.ts';
+import { deploymentSubject } from '../../routing/members.ts';
+import type { Candidate, RoutedRequest } from '../../routing/plan.ts';
+import type { HedgeSettings } from '../../snapshot/snapshot.ts';
+import type { GatewayContext } from '../context.ts';
 import { enterAtOnce } from './enter.ts';
 import type { HedgeOutcome } from './hedge-outcome.ts';
 import { HedgedAttempt, type HedgedEnd } from './hedged-attempt.ts';
@@ -120,12 +121,4 @@ function passageBeside(task: Task, { deployment }: Candidate): Passage | undefin
   } catch {
     return undefined;
   }
-}
-
-function once<Value>(make: () => Value): () => Value {
-  let made: { readonly value: Value } | undefined;
-  return () => {
-    made ??= { value: make() };
-    return made.value;
-  };
 }

@@ -1,7 +1,7 @@
 // What has to be known of a request before it may be sent twice. Turns are read for it, which only happens where a route hedges; of the
 // other services those are sent twice from which nothing but an answer comes, and that cost little.
-import type { HedgeFacts } from '../routing/hedging/hedge-plan.ts';
-import type { Part, TurnRequest } from '../turn/request.ts';
+import type { HedgeFacts } from '../../routing/hedging/hedge-plan.ts';
+import type { Part, TurnRequest } from '../../turn/request.ts';
 
 /** Fields of one dialect that make more of a request than a question and its answer. */
 const privateFields: Readonly<
