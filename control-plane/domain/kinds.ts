@@ -145,6 +145,7 @@ const model: Kind = {
       ...priceField(rest.price),
       ...abilitiesField(rest.capabilities),
       contextTokens: BigInt(rest.context_tokens),
+      idleTimeoutMs: rest.idle_timeout === undefined ? 0 : durationMs(rest.idle_timeout),
       ...concurrencyField(rest.max_concurrency),
     });
     return [{ type: ResourceType.DEPLOYMENT, name: id, payload: toBinary(DeploymentSchema, message) }];

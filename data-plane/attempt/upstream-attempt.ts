@@ -115,7 +115,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
       },
       body,
       headTimeoutMs: timeoutOf(this.#target),
-      idleTimeoutMs: this.#services.limits.upstreamIdleMs,
+      idleTimeoutMs: deployment.idleTimeoutMs ?? this.#services.limits.upstreamIdleMs,
     };
   }
 

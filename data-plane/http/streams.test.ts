@@ -173,6 +173,16 @@ describe('a stream that breaks off', () => {
     await strict.stop();
   });
 
+  test('for longer than its deployment may, too', async () => {
+    const strict = deploymentOf('strict', providerOf('strict', { baseUrl: provider.baseUrl }), {
+      upstreamModel: 'stall-after-2',
+      idleTimeoutMs: 150,
+    });
+    gateway.snapshot = plainSnapshot(provider, { deployments: [strict] });
+    const text = await (await ask(gateway.url, { model: 'strict', stream: true })).text();
+    expect(errorCode(text)).toBe('upstream_timeout');
+  });
+
   const garbage = 'garbage-after-10.chunks-20.big-1mb';
   test.each([garbage, `${garbage}.usage-every-chunk`, `${garbage}.stall-after-15`])(
     'into what cannot be read (%s) ends there with an error, and the provider is not listened to any longer',

@@ -26,6 +26,7 @@ export function compileDeployment(message: DeploymentMessage, provider: Provider
     weight,
     priority,
     timeoutMs: timeoutMs === 0 ? limits.upstreamTimeoutMs : timeoutMs,
+    idleTimeoutMs: message.idleTimeoutMs === 0 ? undefined : message.idleTimeoutMs,
     region,
     tags: Object.freeze([...tags]),
     rpm,

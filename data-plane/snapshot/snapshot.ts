@@ -65,6 +65,8 @@ export interface Deployment extends Capacity {
   /** Lower is tried first. */
   readonly priority: number;
   readonly timeoutMs: number;
+  /** Between two pieces of an answer; undefined for the usual time. */
+  readonly idleTimeoutMs: number | undefined;
   readonly region: string;
   readonly tags: readonly string[];
   /** Per minute, as the operator says; 0 means unlimited. */

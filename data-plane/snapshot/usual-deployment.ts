@@ -9,6 +9,7 @@ export const usualDeployment: Unsaid = Object.freeze({
   weight: 1,
   priority: 1,
   timeoutMs: limits.upstreamTimeoutMs,
+  idleTimeoutMs: undefined,
   region: '',
   tags: Object.freeze([]),
   rpm: 0,

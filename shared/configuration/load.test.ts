@@ -438,6 +438,7 @@ describe('any valid configuration', () => {
               weight,
               priority,
               timeout: fc.constantFrom('500ms', '60s', '2m', 30),
+              idle_timeout: fc.constantFrom('500ms', 30),
               strategy: fc.constantFrom(...strategyNames),
               rpm: fc.nat(),
               tpm: fc.nat(),

@@ -182,6 +182,12 @@ export const modelSpec = z
         'How long to wait for the first byte of the answer; a plain number means seconds. The default is 10m.',
       )
       .meta({ examples: ['60s'] }),
+    idle_timeout: shortDuration
+      .optional()
+      .describe(
+        'How long to wait between two pieces of an answer that has begun, such as two words of a stream. The default is 2m.',
+      )
+      .meta({ examples: ['20s'] }),
     region: z
       .string()
       .max(limits.nameLengthMax)
