@@ -66,10 +66,10 @@ class World {
   async enter(asked: { needs: GateSubject[]; principal: string; priority: number; patienceMs: number }) {
     const { needs, principal, priority, patienceMs } = asked;
     const full = needs.filter((subject) => !this.hasRoom(subject));
-    const isCrowded = full.some(
-      (subject) =>
-        this.waiting().filter((other) => other.full.includes(subject)).length >= subject.waitingMax,
-    );
+    const inLine = (subject: GateSubject) => this.waiting().filter((other) => other.full.includes(subject));
+    const crowded = full.filter((subject) => inLine(subject).length >= subject.waitingMax);
+    const morePatient = (subject: GateSubject) => inLine(subject).some((other) => other.priority > priority);
+    const before = this.waiting();
     const client = new AbortController();
     const visit: Visit = { needs, principal, priority, full, client, state: 'waiting', lease: undefined };
     const deadlineMs = systemClock.monotonicMs() + patienceMs;
@@ -78,11 +78,23 @@ class World {
       entered = this.gate.enter({ subjects: needs, principal, priority, deadlineMs, signal: client.signal });
     } catch (thrown) {
       expect((thrown as SignalboxError).code).toBe('queue_full');
-      expect(isCrowded).toBe(true);
+      expect(crowded.some((subject) => !morePatient(subject))).toBe(true);
       return;
     }
-    expect(isCrowded).toBe(false);
-    expect(entered instanceof Promise).toBe(full.length > 0);
+    await promisesKept();
+    // Who gave way is more patient, or of a key that had more in a line than the newcomer's.
+    const gaveWay = before.filter(({ state }) => state === 'gone');
+    expect(gaveWay.length > 0).toBe(crowded.length > 0);
+    for (const other of gaveWay) {
+      const inLineAt = (subject: GateSubject, key: string) =>
+        before.filter(
+          (one) => one.needs.includes(subject) && one.principal === key && one.priority === priority,
+        );
+      const isLonger = crowded.some(
+        (subject) => inLineAt(subject, other.principal).length > inLineAt(subject, principal).length + 1,
+      );
+      expect(other.priority > priority || (other.priority === priority && isLonger)).toBe(true);
+    }
     this.visits.push(visit);
     if (!(entered instanceof Promise)) {
       visit.state = 'inside';

@@ -257,3 +257,40 @@ test('a storm of time-outs leaves full concurrency behind', async () => {
   for (const lease of again) lease.release();
   expect(vi.getTimerCount()).toBe(0);
 });
+
+describe('a line without room', () => {
+  const short = subject('provider:a', 1, { waitingMax: 2 });
+  const waitFor = (gate: Gate, asked: Partial<GateRequest>) => {
+    const entered = gate.enter(request([short], asked)) as Promise<Lease>;
+    return entered.then(
+      () => 'in',
+      (thrown: SignalboxError) => thrown.code,
+    );
+  };
+
+  test('has some for who is more urgent: the most patient gives way, and is told when to come again', async () => {
+    const gate = new Gate({ clock: systemClock });
+    const holder = enterNow(gate, request([short]));
+    const [patient, usual] = [waitFor(gate, { priority: 9 }), waitFor(gate, { priority: 5 })];
+    const urgent = waitFor(gate, { priority: 0 });
+    expect(await patient).toBe('queue_full');
+    expect(gate.read('provider:a')).toEqual({ inside: 1, waiting: 2 });
+    holder.release();
+    expect(await urgent).toBe('in');
+    expect(gate.read('provider:a')).toEqual({ inside: 1, waiting: 1 });
+    void usual;
+  });
+
+  test('has some for a key with fewer in it, and none for the one that fills it', async () => {
+    const gate = new Gate({ clock: systemClock });
+    enterNow(gate, request([short]));
+    const [first, second] = [waitFor(gate, { principal: 'many' }), waitFor(gate, { principal: 'many' })];
+    const refused = await refusal(() => gate.enter(request([short], { principal: 'many' })));
+    expect(refused.code).toBe('queue_full');
+    const other = waitFor(gate, { principal: 'one' });
+    expect(await second).toBe('queue_full');
+    const third = await refusal(() => gate.enter(request([short], { principal: 'another' })));
+    expect(third.code).toBe('queue_full');
+    void Promise.allSettled([first, other]);
+  });
+});

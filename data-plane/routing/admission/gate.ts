@@ -1,7 +1,8 @@
 // How many requests may be under way at once, for a route, a provider, a deployment and a key together. A request enters when all of
 // them have room, and until then it holds nothing, so nobody waits for somebody who waits. Whoever cannot enter stands in line at
-// those that are full; a line is bounded in length and in time, and whoever finds no place in it is turned away at once, with the
-// time after which asking again makes sense. When a place becomes free, the first in line who needs only places that are free goes
+// those that are full; a line is bounded in length and in time, and who finds no place in it is turned away at once, with the
+// time after which asking again makes sense, unless somebody in it has to give way: a more patient one, or one of a key that has more
+// in line. When a place becomes free, the first in line who needs only places that are free goes
 // in: those who wait for something else hold nobody up. In return a request that needs several full places may be overtaken, for as
 // long as it may wait.
 //
@@ -71,6 +72,7 @@ interface Waiter {
   readonly full: readonly Place[];
   readonly sinceMs: number;
   readonly admit: (lease: Lease) => void;
+  readonly turnAway: (reason: SignalboxError) => void;
   /** Stops its timer and its ear for the client. */
   readonly disarm: () => void;
 }
@@ -168,12 +170,11 @@ export class Gate {
     const { principal, priority, deadlineMs, signal } = request;
     const nowMs = this.#clock.monotonicMs();
     const full = places.filter((place) => !hasRoom(place));
-    const crowded = full.find(({ waiting, waitingMax }) => waiting >= waitingMax);
-    if (crowded !== undefined) throw this.#shed('queue_full', crowded, nowMs);
     const strictest = full.reduce((one, other) => (other.waitMsMax < one.waitMsMax ? other : one));
     const waitMs = Math.min(strictest.waitMsMax, deadlineMs - nowMs);
     if (waitMs <= 0) throw this.#shed('queue_timeout', strictest, nowMs);
-    return new Promise((resolve, reject) => {
+    const leaving = this.#givingWay(request, full, nowMs);
+    const entered = new Promise<Lease>((resolve, reject) => {
       const giveUp = (reason: () => SignalboxError): void => {
         this.#stepOut(waiter);
         reject(reason());
@@ -191,11 +192,27 @@ export class Gate {
       const waiter: Waiter = {
         ...{ principal, priority, places, full, sinceMs: nowMs },
         admit: resolve,
+        turnAway: (reason) => giveUp(() => reason),
         disarm,
       };
       for (const place of places) place.line.join(waiter);
       for (const place of full) place.waiting += 1;
     });
+    for (const [waiter, place] of leaving) waiter.turnAway(this.#shed('queue_full', place, nowMs));
+    return entered;
+  }
+
+  /** Who makes room in the lines of those that are full, and where. Throws `queue_full` where nobody there has to. */
+  #givingWay(request: GateRequest, full: readonly Place[], nowMs: number): ReadonlyMap<Waiter, Place> {
+    const leaving = new Map<Waiter, Place>();
+    for (const place of full) {
+      if (place.waiting < place.waitingMax) continue;
+      if ([...leaving.keys()].some((waiter) => waiter.full.includes(place))) continue;
+      const last = place.line.givesWay(request, (waiter) => waiter.full.includes(place));
+      if (last === undefined) throw this.#shed('queue_full', place, nowMs);
+      leaving.set(last, place);
+    }
+    return leaving;
   }
 
   /** Leaves every line without having entered. */

@@ -1,7 +1,8 @@
 // Those who wait for one place, in the order in which they are let in: the urgent ones first, among equally urgent ones each API key in
 // turn, and of one key whoever came first. A key that was served goes to the end of its level, so a key with a thousand requests in line
 // costs another key with one request a single turn. Urgency has no such bound: as long as the urgent keep coming, the patient wait,
-// until their time is up. Whoever gives out urgency says how many may have it.
+// until their time is up. Whoever gives out urgency says how many may have it. The same order from behind says who gives way when there
+// is no room in line: the most patient, and of equals the key that has the most in it.
 import { limits } from '#shared/limits.ts';
 
 export interface InLine {
@@ -60,9 +61,30 @@ export class WaitingLine<Item extends InLine> {
     return undefined;
   }
 
+  /** Who has to make room for somebody new, if anybody: nobody does for one that is no more urgent and whose key has as many in line. */
+  givesWay({ principal, priority }: InLine, mayBe: (item: Item) => boolean): Item | undefined {
+    const own = levelAt(priority);
+    for (let at = limits.queuePriorityMax; at >= own; at -= 1) {
+      const level = this.#levels[at] ?? new Map<string, Set<Item>>();
+      const longest = [...level.values()].reduce(
+        (one, other) => (other.size > one.size ? other : one),
+        new Set(),
+      );
+      // One more of the newcomer's, and it must still be the shorter one.
+      const bound = at === own ? (level.get(principal)?.size ?? 0) + 1 : 0;
+      const last = longest.size > bound ? [...longest].findLast(mayBe) : undefined;
+      if (last !== undefined) return last;
+    }
+    return undefined;
+  }
+
   #levelOf({ priority }: Item): Level<Item> {
-    const index = Math.min(Math.max(Math.trunc(priority), 0), limits.queuePriorityMax);
+    const index = levelAt(priority);
     this.#levels[index] ??= new Map();
     return this.#levels[index];
   }
+}
+
+function levelAt(priority: number): number {
+  return Math.min(Math.max(Math.trunc(priority), 0), limits.queuePriorityMax);
 }
