@@ -156,6 +156,23 @@ describe('a plan', () => {
     expect(ids(planned([], routedOf(), 'outer'))).toEqual(['small']);
   });
 
+  test('does not get around an exclusion by another name', () => {
+    const snapshot = snapshotOf({
+      deployments,
+      aliases: { nick: 'inner', short: 'gpt' },
+      routes: [
+        routeOf('inner', ['small']),
+        {
+          ...routeOf('smart', ['short', 'nick']),
+          rules: rulesOf({ rules: [{ exclude: ['gpt', 'inner'] }] }),
+        },
+      ],
+    });
+    const plan = planFor(snapshot, 'smart', options())!;
+    expect(ids(plan)).toEqual([]);
+    expect(refusalsOf(plan)).toMatchObject([{ code: 'excluded_by_rules' }]);
+  });
+
   test('leaves out deployments that would cost too much, and keeps those nobody has a price of', () => {
     // 1000 tokens in and 500 expected out: two and twenty thousandths of a dollar.
     const plan = planned([{ max_cost: 0.01 }]);

@@ -184,8 +184,9 @@ function costAt({ state, nowMs, request }: PlanOptions, { id, price }: Deploymen
 function openName(walk: Walk, name: string): void {
   const resolution = isLeftOut(walk, name) ? undefined : resolve(walk.snapshot, name);
   if (!resolution) return;
-  if (resolution.kind === 'route') openRoute(walk, resolution.route);
-  else openDeployments(walk, name, resolution.deployments);
+  if (resolution.kind === 'deployments') openDeployments(walk, name, resolution.deployments);
+  // Under its own name, too: an alias may have led to it.
+  else if (!isLeftOut(walk, resolution.route.slug)) openRoute(walk, resolution.route);
 }
 
 function isLeftOut({ restrictions, left }: Walk, name: string): boolean {
