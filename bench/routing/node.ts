@@ -87,15 +87,19 @@ export class Node {
       trace.error ??= new SignalboxError('overloaded', 'There was nobody to ask.');
       return;
     }
-    this.#ask(target, trace, (error) => {
+    this.#ask(target, trace, (error, wasSent) => {
       trace.error = error;
       if (trace.firstByteMs !== undefined) return;
-      targets.failed(error);
+      targets.failed(error, { wasSent });
       this.#askNext(targets, trace);
     });
   }
 
-  #ask(target: ChosenTarget, trace: Trace, onFailed: (error: SignalboxError) => void): void {
+  #ask(
+    target: ChosenTarget,
+    trace: Trace,
+    onFailed: (error: SignalboxError, wasSent: boolean) => void,
+  ): void {
     const { clock, servers } = this.#options;
     const { request } = trace;
     const { deployment } = target.candidate;
@@ -133,16 +137,16 @@ export class Node {
           nowMs: clock.nowMs,
         });
       },
-      failed: (error) => {
+      failed: (error, wasSent) => {
         end(error);
-        onFailed(error);
+        onFailed(error, wasSent);
       },
     });
     deadline = clock.after(deployment.timeoutMs, () => {
       call.cancel();
       const error = new SignalboxError('upstream_timeout', 'No answer in time.');
       end(error);
-      onFailed(error);
+      onFailed(error, true);
     });
   }
 }

@@ -74,8 +74,8 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'all down',
-    about: 'everyone refuses connections, and then comes back',
+    about: 'everyone answers with errors, and then recovers',
     isPartialFailure: false,
-    changes: (phases, servers) => during(phases, servers, { isDown: true }),
+    changes: (phases, servers) => during(phases, servers, { isBroken: true }),
   },
 ];

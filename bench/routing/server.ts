@@ -19,7 +19,10 @@ export interface ServerSketch {
 export interface Fault {
   /** 1 is its usual speed. */
   readonly slowness?: number;
+  /** Refuses connections. */
   readonly isDown?: boolean;
+  /** Takes requests, and answers with errors. */
+  readonly isBroken?: boolean;
   readonly isSilent?: boolean;
   /** For each key, by the minute of the clock. */
   readonly requestsPerMinuteMax?: number;
@@ -29,7 +32,7 @@ export interface Fault {
 export interface Reply {
   firstByte(): void;
   completed(): void;
-  failed(error: SignalboxError): void;
+  failed(error: SignalboxError, wasSent: boolean): void;
 }
 
 /** How much first bytes vary: one in a hundred takes 2.5 times the median. */
@@ -67,7 +70,7 @@ export class Server {
     const lost = [...this.#working, ...this.#queue];
     this.#working.clear();
     this.#queue.length = 0;
-    for (const job of lost) this.#fail(job, unreachable());
+    for (const job of lost) this.#fail(job, { error: unreachable(), wasSent: true });
   }
 
   ask(request: SimulatedRequest, key: string, reply: Reply): { cancel(): void } {
@@ -89,16 +92,17 @@ export class Server {
     return Math.max(0, 1 - (this.#used.get(key) ?? 0) / requestsPerMinuteMax);
   }
 
-  #refusal(key: string): SignalboxError | undefined {
-    const { isDown, isSilent, requestsPerMinuteMax } = this.#fault;
-    if (isDown === true) return unreachable();
+  #refusal(key: string): Refusal | undefined {
+    const { isDown, isBroken, isSilent, requestsPerMinuteMax } = this.#fault;
+    if (isDown === true) return { error: unreachable(), wasSent: false };
+    if (isBroken === true) return sent(new SignalboxError('upstream_error', 'It failed.'));
     if (requestsPerMinuteMax !== undefined && !this.#takeFromMinute(key, requestsPerMinuteMax)) {
       const retryAfterMs = MINUTE_MS - (this.#clock.nowMs % MINUTE_MS);
-      return new SignalboxError('upstream_rate_limited', 'The minute is used up.', { retryAfterMs });
+      return sent(new SignalboxError('upstream_rate_limited', 'The minute is used up.', { retryAfterMs }));
     }
     const isFull = this.#working.size >= this.#sketch.concurrencyMax;
     if (isSilent !== true && isFull && this.#queue.length >= this.#sketch.queueMax) {
-      return new SignalboxError('upstream_overloaded', 'The queue is full.');
+      return sent(new SignalboxError('upstream_overloaded', 'The queue is full.'));
     }
     return undefined;
   }
@@ -140,11 +144,11 @@ export class Server {
     }
   }
 
-  #fail(job: Job, error: SignalboxError): void {
+  #fail(job: Job, { error, wasSent }: Refusal): void {
     if (job.isOver) return;
     job.isOver = true;
     job.timer?.cancel();
-    job.reply.failed(error);
+    job.reply.failed(error, wasSent);
   }
 
   #cancel(job: Job): void {
@@ -152,6 +156,16 @@ export class Server {
     job.timer?.cancel();
     this.#leave(job);
   }
+}
+
+interface Refusal {
+  readonly error: SignalboxError;
+  /** Whether it got the request. */
+  readonly wasSent: boolean;
+}
+
+function sent(error: SignalboxError): Refusal {
+  return { error, wasSent: true };
 }
 
 function unreachable(): SignalboxError {

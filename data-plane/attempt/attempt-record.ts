@@ -35,7 +35,13 @@ export type AttemptResult =
   /** The client has an answer; with an error when the answer broke off after it had begun. */
   | { readonly kind: 'answered'; readonly error: SignalboxError | undefined }
   /** The client has seen nothing of this attempt. */
-  | { readonly kind: 'failed'; readonly error: SignalboxError; readonly refusal: Refusal | undefined }
+  | {
+      readonly kind: 'failed';
+      readonly error: SignalboxError;
+      readonly refusal: Refusal | undefined;
+      /** Whether the provider can have got any of the request. */
+      readonly wasSent: boolean;
+    }
   /** There is nobody left to answer, or another attempt has answered. */
   | { readonly kind: 'cancelled' };
 

@@ -93,7 +93,7 @@ export class LocalAttempt implements AnswerListener {
       return { kind: 'cancelled' };
     }
     this.#record.settle('failed', STATUS, error, this.#findings);
-    if (!this.#client.begun) return { kind: 'failed', error, refusal: undefined };
+    if (!this.#client.begun) return { kind: 'failed', error, refusal: undefined, wasSent: true };
     const frame = this.#task.streamError(error);
     if (frame === undefined) this.#client.breakOff();
     else this.#client.end(frame);

@@ -327,7 +327,7 @@ export class UpstreamAttempt implements UpstreamHandler, AnswerListener {
     if (this.#phase === 'over') return;
     this.#close();
     this.#record.settle('failed', this.#status, error, findings);
-    this.#resolve({ kind: 'failed', error, refusal });
+    this.#resolve({ kind: 'failed', error, refusal, wasSent: this.#call?.requestSent === true });
   }
 
   #close(): void {

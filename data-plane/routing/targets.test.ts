@@ -74,10 +74,10 @@ function walk({ snapshot, state, name, ...options }: WalkOptions): Walk {
     if (second) {
       asked.push(second);
       steps.push('beside');
-      targets.failed(new SignalboxError('upstream_error', 'It failed.'), second);
+      targets.failed(new SignalboxError('upstream_error', 'It failed.'), { target: second });
     }
     if (step === 'impossible') targets.impossible();
-    else targets.failed(new SignalboxError(step, 'It failed.'), target);
+    else targets.failed(new SignalboxError(step, 'It failed.'), { target });
     expect(asked.length).toBeLessThan(200);
   }
   return { candidates, asked, steps, passedOver };
@@ -248,7 +248,7 @@ describe('a target beside the one that is asked', () => {
     const first = targets.next()!;
     const second = targets.beside(targets.others()[1]!, () => true)!;
     expect([idOf(first), idOf(second)]).toEqual(['a', 'c']);
-    for (const target of [first, second]) targets.failed(failed('upstream_error'), target);
+    for (const target of [first, second]) targets.failed(failed('upstream_error'), { target });
     expect(idOf(targets.next())).toBe('b');
     targets.failed(failed('upstream_error'));
     expect(targets.next()).toBeUndefined();
@@ -266,15 +266,24 @@ describe('a target beside the one that is asked', () => {
     const targets = open({ retries: 8 });
     const first = targets.next()!;
     const second = targets.beside(targets.others()[0]!, () => true)!;
-    for (const target of [first, second]) targets.failed(failed('upstream_unauthorized'), target);
+    for (const target of [first, second]) targets.failed(failed('upstream_unauthorized'), { target });
     const more: ChosenTarget[] = [];
     for (let target = targets.next(); target !== undefined; target = targets.next()) {
       more.push(target);
-      targets.failed(failed('upstream_unauthorized'), target);
+      targets.failed(failed('upstream_unauthorized'), { target });
     }
     expect(more.map(idOf)).toEqual(['a', 'b', 'c', 'c']);
     const used = [first, second, ...more].map(({ key }) => key?.id);
     expect(new Set(used).size).toBe(6);
+  });
+
+  test('asking on after nothing was sent takes no retry, after anything else one', () => {
+    const targets = open({ retries: 0 });
+    targets.next();
+    targets.failed(failed('upstream_unreachable'), { wasSent: false });
+    expect(idOf(targets.next())).toBe('b');
+    targets.failed(failed('upstream_unreachable'));
+    expect(targets.next()).toBeUndefined();
   });
 
   test('counts as one of those that a request may ask', () => {

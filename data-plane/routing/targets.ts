@@ -3,7 +3,8 @@
 // off they are tried all the same: a guess that all are ill is more likely a mistake than the truth. When more than half are shut off it is
 // a panic: those who are left have to carry what the others carried, and where they fail the ones that are shut off are asked after them.
 // Never before them: as long as one is well, a guess about the others must not cost a request. Asking again after a failure takes a retry
-// out of the route's budget. Asking somebody beside the one that is being asked takes none: second attempts have a budget of their own.
+// out of the route's budget. Asking somebody beside the one that is being asked takes none: second attempts have a budget of their own. Nor does it
+// take one to ask after a connection that was refused, since nothing was sent.
 import { SignalboxError } from '#shared/errors.ts';
 import type { ProviderEntry, ProviderKey } from '../snapshot/snapshot.ts';
 import { chooseKey } from './choose-key.ts';
@@ -40,6 +41,12 @@ export interface ChosenTarget {
 interface Opened {
   readonly candidate: Candidate;
   readonly triedKeys: Set<ProviderKey>;
+}
+
+export interface FailedTarget {
+  readonly target?: ChosenTarget;
+  /** Whether it can have got any of the request. */
+  readonly wasSent?: boolean;
 }
 
 /** Of a request's candidates. Beyond this it is less likely that they are all ill than that something else is wrong. */
@@ -99,8 +106,10 @@ export class Targets {
   }
 
   /** The target failed in a way that another may not; the one that was given last by `next` where none is named. */
-  failed(error: SignalboxError, target?: ChosenTarget): void {
+  failed(error: SignalboxError, { target, wasSent = true }: FailedTarget = {}): void {
     if (!isAboutKey(error)) this.#close(target?.candidate ?? this.#latest);
+    // Nobody has had the request yet, so whoever gets it now carries no more than it would have.
+    this.#isRetryPaid = !wasSent;
   }
 
   /** The deployment just given cannot be asked for this at all; nothing was sent. */

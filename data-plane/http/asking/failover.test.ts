@@ -204,3 +204,22 @@ test('when everyone is shut off, one is tried for a part of its time, and the er
   expect(error.message).toContain('50 ms');
   expect(response.headers.get('x-signalbox-trail')).toContain('passed over: shut off');
 });
+
+test('however many have just died, the one that is left answers, with no retry left to spend', async () => {
+  const gone = await startRawServer({ onData: () => {} });
+  await gone.stop();
+  const dead = Array.from({ length: 4 }, (_, index) =>
+    deploymentOf('m', providerOf(`dead-${index}`, { baseUrl: `http://127.0.0.1:${gone.port}/v1` }), {
+      id: `dead-${index}`,
+      priority: 1,
+    }),
+  );
+  const left = deploymentOf('m', providerOf('left', { baseUrl: provider.baseUrl }), {
+    id: 'left',
+    upstreamModel: 'ok',
+    priority: 2,
+  });
+  gateway.snapshot = plainSnapshot(provider, { deployments: [...dead, left] });
+  const answers = await Promise.all(Array.from({ length: 40 }, () => ask(gateway.url, { model: 'm' })));
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+});

@@ -120,7 +120,7 @@ async function tryTarget(
   const { deployment, why } = chosen.candidate;
   const lease = await enterAt(context, exchange, failover, chosen);
   if (lease instanceof SignalboxError) {
-    targets.failed(lease);
+    targets.failed(lease, { wasSent: false });
     return [{ error: lease, provider: deployment.provider.name, hasBegun: exchange.begun }];
   }
   using _inside = lease;
@@ -157,7 +157,7 @@ function failureOf(
     const failed = { error, provider: candidate.deployment.provider.name, hasBegun };
     // An answer that has begun is no longer refused: whoever cannot go on with it leaves that to the next.
     if (error.kind.retryable || exchange.begun) {
-      targets.failed(error, chosen);
+      targets.failed(error, { target: chosen, wasSent: result.wasSent });
       return failed;
     }
     if (targets.insteadAsk(failover.insteadAfter(error.code))) return failed;
