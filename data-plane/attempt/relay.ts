@@ -5,6 +5,7 @@
 import type { SignalboxError } from '#shared/errors.ts';
 import { limits } from '#shared/limits.ts';
 import type { StreamReport, StreamTap } from '../dialects/dialect.ts';
+import { joined } from '../framing/joined.ts';
 import { truncated } from '../turn/truncated.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 
@@ -192,11 +193,6 @@ export class StreamRelay {
     const filled = parts.filter((part) => part.length > 0);
     client.end(filled.length === 1 ? filled[0]! : Buffer.concat(filled));
   }
-}
-
-function joined(one: Buffer, other: Buffer): Buffer {
-  if (one.length === 0) return other;
-  return other.length === 0 ? one : Buffer.concat([one, other]);
 }
 
 // One function for all relays, so that scheduling a flush allocates nothing.

@@ -5,6 +5,7 @@ import type { SignalboxError } from '#shared/errors.ts';
 import { EventBoundary } from '../framing/event-boundary.ts';
 import type { Frame } from '../framing/frame.ts';
 import { HeldBytes } from '../framing/held-bytes.ts';
+import { joined } from '../framing/joined.ts';
 import { readEvent } from '../framing/sse.ts';
 import { parseJson } from '../json/parse.ts';
 import { isObject, type JsonObject } from '../json/values.ts';
@@ -138,9 +139,4 @@ export function endsWithBrace(event: Buffer): boolean {
 /** The second half of the last event's line end, where the bytes were cut between the two. */
 function isLineEnd(bytes: Buffer): boolean {
   return bytes.length === 1 && bytes[0] === LINE_FEED;
-}
-
-function joined(first: Buffer, second: Buffer): Buffer {
-  if (first.length === 0) return second;
-  return second.length === 0 ? first : Buffer.concat([first, second]);
 }
